@@ -1,0 +1,67 @@
+"""The decisions that Headrace makes, each one record with its whole audit; topic `decisions`.
+
+Candidates are written as columns, one list a quantity, in the same order: half the bytes of a list of
+records, and the shape in which ClickHouse keeps them.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+
+class Candidates(Struct, frozen=True):
+    """The arms that competed, column by column; every list has the same length."""
+
+    ids: list[str]
+    """Ads, or promotions with ``none``."""
+    p_click: list[float]
+    """Predicted click probability; empty where the policy does not use it."""
+    score_micros: list[int]
+    """What the policy ranks by: for placements eCPM, micros per thousand exposures."""
+    propensity: list[float]
+    """The distribution that was drawn from, in millionths; sums to 1."""
+
+
+class Decision(Struct, frozen=True):
+    """One ad placement or promotion.
+
+    The identity is ``decision_id``. After a crash the same decision may be written again, and with newer
+    weights it may choose otherwise: the first copy (lowest offset) is the one that counts.
+    """
+
+    decision_id: str
+    """``views-<partition>-<offset>-<slot index>`` of the page view that asked."""
+    kind: Literal["placement", "promotion"]
+    ts_ms: int
+    """Event time of the page view that asked."""
+    shop_id: str
+    user_id: str
+    event_id: str
+    """The page view that asked."""
+    slot_id: str
+    position: int
+    page: str
+    chosen_id: str
+    """The ad or promotion chosen; ``none`` where nothing is to be shown."""
+    campaign_id: str
+    propensity: float
+    """Exact probability with which ``chosen_id`` was drawn."""
+    policy: str
+    """Policy and version, for example ``softmax-ecpm-1``, ``uniform-1``, ``holdout-1``."""
+    model_version: int
+    """Offset in `examples` up to which the weights had learned; -1 is none."""
+    price_micros: int
+    """What the click would be billed: the bid; 0 for promotions."""
+    p_click: float
+    """Predicted click probability of the chosen ad; 0 for promotions."""
+    logit: float
+    """Log odds behind ``p_click``; equals the sum of ``contributions``."""
+    candidates: Candidates
+    rejected: dict[str, list[str]]
+    """Reason -> candidates that matched the targeting and were then left out."""
+    contributions: dict[str, float]
+    """Feature -> its share of the logit of the chosen ad."""
+
+
+decode_decision = Decoder(Decision).decode

@@ -1,0 +1,25 @@
+"""Training examples; topic `examples`, one partition, so that its order is the order of learning."""
+
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+
+class Example(Struct, frozen=True, gc=False):
+    """One labelled example. Every feature is a bucket with the value 1."""
+
+    example_id: str
+    """``<task>-<partition>-<offset>-<label>`` of the event that gave the label: the identity."""
+    task: Literal["ctr", "cvr"]
+    ts_ms: int
+    """Event time of the exposure (ctr) or the click (cvr)."""
+    label: Literal[0, 1]
+    weight: float
+    source: Literal["own", "foreign"]
+    """Whether Headrace or another system had chosen what was shown."""
+    buckets: list[int]
+    """The hashed features, in the order of the feature spec."""
+
+
+decode_example = Decoder(Example).decode

@@ -1,0 +1,1 @@
+"""What runs: the Faust apps, delivery, state, sinks and the command line."""

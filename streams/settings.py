@@ -1,0 +1,233 @@
+"""Every setting of Headrace: declared here, read here, checked here, once at start.
+
+A value comes from, later wins: the default, the TOML file (``--config`` or ``HEADRACE_CONFIG``), the
+environment (``HEADRACE_<SECTION>_<NAME>``), the command line. What cannot be used raises
+``SettingsError`` with the setting's name, its value and what was expected.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+Role = Literal["process", "learn", "sink"]
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+ENVIRONMENT_PREFIX = "HEADRACE_"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, or its value cannot be used."""
+
+
+class Kafka(Struct, frozen=True, forbid_unknown_fields=True):
+    """The broker and the topics."""
+
+    bootstrap_servers: Annotated[str, Meta(min_length=1)] = "127.0.0.1:9092"
+    """Comma-separated ``host:port``."""
+    group_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")] = "headrace"
+    """Prefix of the consumer groups and transactional ids."""
+    partitions: Annotated[int, Meta(ge=1, le=1024)] = 8
+    """Partitions of every per-user topic that `init` creates."""
+    replication_factor: Annotated[int, Meta(ge=1, le=15)] = 1
+    session_timeout_s: Seconds = 10.0
+    """A worker that is silent this long loses its partitions."""
+    rebalance_timeout_s: Seconds = 30.0
+    request_timeout_s: Seconds = 30.0
+    fetch_max_records: Count = 5000
+
+
+class Processing(Struct, frozen=True, forbid_unknown_fields=True):
+    """Windows and intervals of the processor, in event time unless said otherwise."""
+
+    checkpoint_interval_s: Seconds = 1.0
+    """Wall time between two transactions of a partition."""
+    tick_interval_s: Seconds = 1.0
+    """Wall time after which an idle partition's stream time moves on."""
+    lateness_s: Seconds = 600.0
+    """How much later than its time an event may come and still join."""
+    max_ahead_s: Seconds = 600.0
+    """How far an event's time may lie ahead of the broker's; more is a dead letter."""
+    duplicate_horizon_s: Seconds = 3600.0
+    """How long an ``event_id`` is remembered, counted from the event's time."""
+    request_window_s: Seconds = 1800.0
+    """How long after a decision its exposure may come."""
+    click_window_s: Seconds = 1800.0
+    """How long after an exposure a click counts; then the exposure is a negative example."""
+    attribution_window_s: Seconds = 7 * 86400.0
+    """How long after a click an order is attributed to it (last click)."""
+    stall_timeout_s: Seconds = 120.0
+    """Wall time without progress on work that is there, after which the worker gives up."""
+
+
+class State(Struct, frozen=True, forbid_unknown_fields=True):
+    """Row caps of one partition; what overflows is counted and the oldest row makes room."""
+
+    max_profiles: Count = 1_000_000
+    max_requests: Count = 200_000
+    max_exposures: Count = 500_000
+    max_clicks: Count = 200_000
+    max_purchases: Count = 100_000
+    max_event_ids: Count = 5_000_000
+
+
+class Learning(Struct, frozen=True, forbid_unknown_fields=True):
+    """FTRL-Proximal and its standing challenger."""
+
+    bits: Annotated[int, Meta(ge=8, le=26)] = 18
+    """Weights are hashed to ``2**bits`` buckets."""
+    alpha: Annotated[float, Meta(gt=0)] = 0.05
+    beta: Annotated[float, Meta(ge=0)] = 1.0
+    l1: Annotated[float, Meta(ge=0)] = 0.0
+    l2: Annotated[float, Meta(ge=0)] = 1.0
+    publish_interval_s: Seconds = 1.0
+    """Wall time between two versions of the weights."""
+    snapshot_every: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    """Deltas between two snapshots."""
+    challenger_sample: Share = 0.05
+    """Share of the examples that River's challenger sees, drawn by the example's identity."""
+
+
+class Deciding(Struct, frozen=True, forbid_unknown_fields=True):
+    """Policies of placement and promotion."""
+
+    temperature: Annotated[float, Meta(gt=0)] = 0.25
+    """Of the softmax, in units of the best candidate's eCPM."""
+    floor: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """Share of probability that is spread evenly over the shortlist."""
+    shortlist: Annotated[int, Meta(ge=1, le=256)] = 32
+    """Candidates that compete; the rest have propensity 0."""
+    holdout_share: Share = 0.05
+    """Share of users who never get a promotion, for ever the same."""
+    salt: str = "headrace"
+    """Seeds the holdout and the draws; change it to draw anew."""
+
+
+class ClickHouse(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where decisions and outcomes are kept for analysts."""
+
+    host: str = ""
+    """A ClickHouse server's host, native protocol; empty means the embedded engine."""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 9000
+    user: str = "default"
+    password: str = ""
+    database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "headrace"
+    secure: bool = False
+    engine_url: str = ""
+    """The embedded engine's address, where no ``host`` is set; `headrace demo` sets it."""
+    insert_rows: Count = 20_000
+    """Rows of one insert, at most."""
+    insert_interval_s: Seconds = 1.0
+
+
+class Embedded(Struct, frozen=True, forbid_unknown_fields=True):
+    """The broker and the engine that Headrace starts by itself, for trying out and for tests."""
+
+    data_dir: str = "data"
+    """Where they and fetched data sets keep their files."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings, by section."""
+
+    kafka: Kafka = field(default_factory=Kafka)
+    processing: Processing = field(default_factory=Processing)
+    state: State = field(default_factory=State)
+    learning: Learning = field(default_factory=Learning)
+    deciding: Deciding = field(default_factory=Deciding)
+    clickhouse: ClickHouse = field(default_factory=ClickHouse)
+    embedded: Embedded = field(default_factory=Embedded)
+
+
+SECTIONS: dict[str, type[Struct]] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
+
+
+def load(
+    path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from file, environment and command line; ``overrides`` maps ``section.name`` to text.
+
+    >>> load(environment={"HEADRACE_KAFKA_PARTITIONS": "4"}).kafka.partitions
+    4
+    >>> load(environment={}, overrides={"kafka.partitions": "many"})
+    Traceback (most recent call last):
+    ...
+    streams.settings.SettingsError: kafka.partitions = 'many' (from the command line): Expected `int`, got `str`
+    """
+    environment = os.environ if environment is None else environment
+    if path is None and environment.get(ENVIRONMENT_PREFIX + "CONFIG"):
+        path = Path(environment[ENVIRONMENT_PREFIX + "CONFIG"])
+    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    sources: dict[str, str] = {}
+
+    def put(name: str, value: Any, source: str) -> None:
+        section, _, key = name.partition(".")
+        known = SECTIONS.get(section)
+        if known is None or key not in known.__struct_fields__:
+            raise SettingsError(f"{name} = {value!r} (from {source}): there is no such setting")
+        values[section][key] = value
+        sources[name] = source
+
+    if path is not None:
+        for name, value in _read_file(path):
+            put(name, value, str(path))
+    for variable, value in environment.items():
+        name = variable_to_name(variable)
+        if name:
+            put(name, value, f"environment variable {variable}")
+    for name, value in (overrides or {}).items():
+        put(name, value, "the command line")
+
+    built = {}
+    for section, struct in SECTIONS.items():
+        for key, value in values[section].items():
+            try:
+                msgspec.convert({key: value}, struct, strict=False)
+            except msgspec.ValidationError as error:
+                shown = "***" if key == "password" else repr(value)
+                expected = str(error).partition(" - at ")[0]
+                where = sources[f"{section}.{key}"]
+                raise SettingsError(f"{section}.{key} = {shown} (from {where}): {expected}") from None
+        built[section] = msgspec.convert(values[section], struct, strict=False)
+    return Settings(**built)
+
+
+def variable_to_name(variable: str) -> str | None:
+    """``HEADRACE_KAFKA_GROUP_ID`` -> ``kafka.group_id``; None if it is no setting's variable.
+
+    >>> variable_to_name("HEADRACE_KAFKA_GROUP_ID")
+    'kafka.group_id'
+    """
+    if not variable.startswith(ENVIRONMENT_PREFIX) or variable == ENVIRONMENT_PREFIX + "CONFIG":
+        return None
+    section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
+    return f"{section}.{key}"
+
+
+def name_to_variable(name: str) -> str:
+    """``kafka.group_id`` -> ``HEADRACE_KAFKA_GROUP_ID``."""
+    return ENVIRONMENT_PREFIX + name.replace(".", "_").upper()
+
+
+def _read_file(path: Path) -> list[tuple[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"settings file {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"settings file {path}: {error}") from None
+    flat = []
+    for section, values in document.items():
+        if not isinstance(values, dict):
+            raise SettingsError(f"{section} = {values!r} (from {path}): expected a [{section}] table")
+        flat += [(f"{section}.{key}", value) for key, value in values.items()]
+    return flat
