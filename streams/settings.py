@@ -160,7 +160,7 @@ def load(
     >>> load(environment={}, overrides={"kafka.partitions": "many"})
     Traceback (most recent call last):
     ...
-    streams.settings.SettingsError: kafka.partitions = 'many' (from the command line): Expected `int`, got `str`
+    SettingsError: kafka.partitions = 'many' (from the command line): Expected `int`, got `str`
     """
     environment = os.environ if environment is None else environment
     if path is None and environment.get(ENVIRONMENT_PREFIX + "CONFIG"):
@@ -186,7 +186,7 @@ def load(
     for name, value in (overrides or {}).items():
         put(name, value, "the command line")
 
-    built = {}
+    built: dict[str, Any] = {}
     for section, struct in SECTIONS.items():
         for key, value in values[section].items():
             try:
