@@ -2,7 +2,7 @@
 
 Every event carries ``event_id`` (unique per shop inside the duplicate horizon), ``shop_id``,
 ``user_id`` (the Kafka key) and ``ts_ms``. Unknown fields are ignored; a wrong type, a missing id or a
-broken bound raises ``msgspec.ValidationError``.
+broken bound raises ``msgspec.ValidationError``. Encoding leaves out fields that have their default.
 """
 
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ Position = Annotated[int, Meta(ge=0, le=1000)]
 Segments = Annotated[tuple[Label, ...], Meta(max_length=4)]
 
 
-class Slot(Struct, frozen=True, gc=False):
+class Slot(Struct, frozen=True, gc=False, omit_defaults=True):
     """A place on a page that asks for one decision."""
 
     slot_id: Id
@@ -28,7 +28,7 @@ class Slot(Struct, frozen=True, gc=False):
     """Rank on the page, 1 is the top; 0 is unknown."""
 
 
-class View(Struct, frozen=True, gc=False, tag="view"):
+class View(Struct, frozen=True, gc=False, omit_defaults=True, tag="view"):
     """A page view; with ``slots`` it asks for decisions."""
 
     event_id: Id
@@ -51,7 +51,7 @@ class View(Struct, frozen=True, gc=False, tag="view"):
     """The places that ask for a decision; the index in this list is part of the decision's identity."""
 
 
-class Exposure(Struct, frozen=True, gc=False, tag="exposure"):
+class Exposure(Struct, frozen=True, gc=False, omit_defaults=True, tag="exposure"):
     """An ad or promotion was shown.
 
     It echoes our decision (``decision_id``), or reports another system's choice with the propensity it
@@ -83,7 +83,7 @@ class Exposure(Struct, frozen=True, gc=False, tag="exposure"):
             raise ValueError("Expected `decision_id` or `propensity`, got neither")
 
 
-class Click(Struct, frozen=True, gc=False, tag="click"):
+class Click(Struct, frozen=True, gc=False, omit_defaults=True, tag="click"):
     """A click on an ad or a promotion, on an item, or add-to-cart."""
 
     event_id: Id
@@ -108,7 +108,7 @@ class Click(Struct, frozen=True, gc=False, tag="click"):
             raise ValueError(f"Expected `decision_id` or `exposure_id` on a click of kind `{self.kind}`")
 
 
-class Line(Struct, frozen=True, gc=False):
+class Line(Struct, frozen=True, gc=False, omit_defaults=True):
     """One line of an order."""
 
     item_id: Id
@@ -118,7 +118,7 @@ class Line(Struct, frozen=True, gc=False):
     category: Label = ""
 
 
-class Purchase(Struct, frozen=True, gc=False, tag="purchase"):
+class Purchase(Struct, frozen=True, gc=False, omit_defaults=True, tag="purchase"):
     """An order that was placed and paid."""
 
     event_id: Id
@@ -136,7 +136,7 @@ class Purchase(Struct, frozen=True, gc=False, tag="purchase"):
     """What coupons and promotions took off, in ``currency``."""
 
 
-class Refund(Struct, frozen=True, gc=False, tag="refund"):
+class Refund(Struct, frozen=True, gc=False, omit_defaults=True, tag="refund"):
     """An order, or a part of it, was paid back."""
 
     event_id: Id

@@ -1,0 +1,1 @@
+"""What measures Headrace: the standard mix and the systems it is compared with."""
