@@ -1,0 +1,83 @@
+"""The embedded broker and ClickHouse engine together, and where to reach them."""
+
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from streams.embedded.broker import broker
+from streams.embedded.process import MissingPackageError, Process, free_port
+
+PROBE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Addresses of what runs."""
+
+    bootstrap_servers: str
+    engine_url: str
+
+
+@contextmanager
+def platform(run_dir: Path, address_dir: Path) -> Iterator[Platform]:
+    """Run broker and engine over ``run_dir``.
+
+    While they run, ``broker.url`` and ``engine.url`` in ``address_dir`` say where; of two platforms
+    with one ``address_dir`` the later one is named.
+
+    Raises:
+        MissingPackageError: noida-db or chdb is not installed.
+        ProcessError: One of the two did not start.
+    """
+    with ExitStack() as stack:
+        bootstrap_servers = stack.enter_context(broker(run_dir / "broker"))
+        engine_url = stack.enter_context(engine(run_dir / "engine"))
+        stack.enter_context(_announced(address_dir / "broker.url", bootstrap_servers))
+        stack.enter_context(_announced(address_dir / "engine.url", engine_url))
+        yield Platform(bootstrap_servers, engine_url)
+
+
+@contextmanager
+def engine(data_dir: Path, port: int | None = None) -> Iterator[str]:
+    """Run the ClickHouse engine over ``data_dir``; yields its URL.
+
+    Raises:
+        MissingPackageError: chdb is not installed.
+        ProcessError: The engine did not start.
+    """
+    if find_spec("chdb") is None:
+        raise MissingPackageError(
+            "The embedded ClickHouse engine is not installed: pip install 'headrace[embedded]', "
+            "or set clickhouse.host to a server of yours"
+        )
+    port = port or free_port()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "streams.embedded.engine"]
+    command += ["--port", str(port), "--data-dir", str(data_dir)]
+    log_path = data_dir.with_name(data_dir.name + ".log")  # the engine owns what is in its directory
+    with Process("the embedded ClickHouse engine", command, log_path, ready=lambda: _pings(url)):
+        yield url
+
+
+def _pings(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/ping", timeout=PROBE_TIMEOUT_S) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def _announced(path: Path, address: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(address + "\n")
+    try:
+        yield
+    finally:
+        if path.is_file() and path.read_text() == address + "\n":
+            path.unlink()
