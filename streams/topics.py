@@ -1,0 +1,125 @@
+"""Creates the topics of the contract, and holds those that exist against the settings."""
+
+from kafka import KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError, for_code
+from msgspec import Struct
+
+from schemas.topics import DEAD_LETTERS, EXAMPLES, INPUTS, TOPICS, Topic
+from streams.settings import Kafka
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+MIB = 1 << 20
+
+
+class TopicError(RuntimeError):
+    """A topic is not as the settings want it, or the broker refused it."""
+
+
+class Topics(Struct, frozen=True):
+    """What `create_topics` did, topic names in the order of the contract."""
+
+    created: list[str]
+    kept: list[str]
+
+
+def create_topics(admin: KafkaAdminClient, kafka: Kafka) -> Topics:
+    """Create the topics that are missing; running it again changes nothing.
+
+    Topics that exist keep their configuration, which operators may have tuned; only their number of
+    partitions is checked, before anything is created.
+
+    Raises:
+        TopicError: A topic has another number of partitions, or the broker refused to create one.
+    """
+    present = _partition_counts(admin)
+    _check_partitions(present, kafka)
+    missing = [topic for topic in TOPICS if topic.name not in present]
+    if missing:
+        _create(admin, missing, kafka)
+    return Topics(
+        created=[topic.name for topic in missing],
+        kept=[topic.name for topic in TOPICS if topic.name in present],
+    )
+
+
+def partition_count(topic: Topic, kafka: Kafka) -> int:
+    """How many partitions the settings want.
+
+    >>> partition_count(EXAMPLES, Kafka(partitions=8))
+    1
+    """
+    return kafka.partitions if topic.partitions == "input" else 1
+
+
+def topic_config(topic: Topic) -> dict[str, str]:
+    """The broker's settings of one topic.
+
+    >>> topic_config(DEAD_LETTERS)["retention.ms"]
+    '2592000000'
+    """
+    config = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(4 * MIB)}
+    if topic in INPUTS:
+        # A dead letter carries its event in base64 (4/3 of the bytes) and must fit where the event did.
+        config["max.message.bytes"] = str(MIB)
+        # Time bounds and dead letters go by when the broker got an event, and a wrong clock at a
+        # producer must not make retention delete its events at once.
+        config["message.timestamp.type"] = "LogAppendTime"
+    if topic.cleanup == "compact":
+        config |= {
+            # Restoring reads it all, so keep little that is outdated.
+            "min.cleanable.dirty.ratio": "0.1",
+            # The active segment is never compacted: roll it by the hour.
+            "segment.ms": str(HOUR_MS),
+            # A reader that began before a deletion has this long to arrive at it.
+            "delete.retention.ms": str(DAY_MS),
+            # What a user's deletion outdates is gone within a day, however quiet the topic.
+            "max.compaction.lag.ms": str(DAY_MS),
+        }
+    elif topic in (EXAMPLES, DEAD_LETTERS):
+        # Examples: a new challenger learns from a month. Dead letters: time to mend and send again.
+        config["retention.ms"] = str(30 * DAY_MS)
+    else:
+        # A worker or ClickHouse may be away for a long weekend; personal data goes after the week.
+        config["retention.ms"] = str(7 * DAY_MS)
+    return config
+
+
+def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
+    wanted = {topic.name for topic in TOPICS}
+    present = sorted(wanted.intersection(admin.list_topics()))
+    if not present:
+        return {}
+    return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(present)}
+
+
+def _check_partitions(present: dict[str, int], kafka: Kafka) -> None:
+    for topic in TOPICS:
+        expected, actual = partition_count(topic, kafka), present.get(topic.name)
+        if actual in (None, expected):
+            continue
+        remedy = f"set kafka.partitions to {actual}, or " if topic.partitions == "input" else ""
+        raise TopicError(
+            f"Topic `{topic.name}` has {actual} partitions, expected {expected}: {remedy}"
+            "delete the topic and run init again (adding partitions would part users from their state)"
+        )
+
+
+def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: Kafka) -> None:
+    wanted = {
+        topic.name: {
+            "num_partitions": partition_count(topic, kafka),
+            "replication_factor": kafka.replication_factor,
+            "configs": topic_config(topic),
+        }
+        for topic in missing
+    }
+    response = admin.create_topics(wanted, raise_errors=False)
+    for result in response["topics"]:
+        error = for_code(result["error_code"])
+        if result["error_code"] and error is not TopicAlreadyExistsError:  # another init was as quick
+            raise TopicError(
+                f"The broker refused to create topic `{result['name']}`: "
+                f"{result['error_message'] or error.__name__}"
+            )
+    admin.wait_for_topics(list(wanted))
