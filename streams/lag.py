@@ -1,0 +1,69 @@
+"""Lag: what a consumer group has not yet worked through.
+
+A transaction ends with a marker that takes an offset and is no record, and aborted records take offsets
+too. So a committed offset below a topic's end says little; whether a committed record lies between the
+two says all, and the broker's read_committed view answers it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.protocol.consumer import IsolationLevel
+
+from schemas.topics import Topic
+from streams.settings import Kafka
+
+POLL_TIMEOUT_S = 0.2
+
+Offsets = Mapping[TopicPartition, int]
+
+
+def end_offsets(admin: KafkaAdminClient, topics: Sequence[Topic]) -> Offsets:
+    """For every partition the offset after the last one that no open transaction holds back."""
+    partitions = [
+        TopicPartition(topic["name"], partition["partition_index"])
+        for topic in admin.describe_topics([topic.name for topic in topics])
+        for partition in topic["partitions"]
+    ]
+    found = admin.list_partition_offsets(
+        dict.fromkeys(partitions, OffsetSpec.LATEST), isolation_level=IsolationLevel.READ_COMMITTED
+    )
+    return {partition: found[partition].offset for partition in partitions}
+
+
+def committed_offsets(
+    admin: KafkaAdminClient, group_id: str, partitions: Sequence[TopicPartition]
+) -> Offsets:
+    """The group's next offset of every partition; 0 where it has committed none."""
+    found = admin.list_group_offsets({group_id: list(partitions)})[group_id]
+    return {
+        partition: max(0, found[partition].offset) if partition in found else 0 for partition in partitions
+    }
+
+
+def has_records(kafka: Kafka, start: Offsets, end: Offsets) -> bool:
+    """Whether a committed record lies in ``[start, end)`` of any partition."""
+    stretches = {partition: offset for partition, offset in start.items() if offset < end[partition]}
+    if not stretches:
+        return False
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers.split(","),
+        group_id=None,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",  # retention may have passed the committed offset
+        max_partition_fetch_bytes=1,  # the first batch always comes, and it is enough
+    )
+    try:
+        consumer.assign(list(stretches))
+        for partition, offset in stretches.items():
+            consumer.seek(partition, offset)
+        while any(consumer.position(partition) < end[partition] for partition in stretches):
+            polled = consumer.poll(int(POLL_TIMEOUT_S * 1000))
+            if any(
+                record.offset < end[partition] for partition, records in polled.items() for record in records
+            ):
+                return True
+    finally:
+        consumer.close()
+    return False
