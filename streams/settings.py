@@ -180,9 +180,9 @@ def load(
         for name, value in _read_file(path):
             put(name, value, str(path))
     for variable, value in environment.items():
-        name = variable_to_name(variable)
-        if name:
-            put(name, value, f"environment variable {variable}")
+        setting = variable_to_name(variable)
+        if setting:
+            put(setting, value, f"environment variable {variable}")
     for name, value in (overrides or {}).items():
         put(name, value, "the command line")
 
@@ -215,6 +215,22 @@ def variable_to_name(variable: str) -> str | None:
 def name_to_variable(name: str) -> str:
     """``kafka.group_id`` -> ``HEADRACE_KAFKA_GROUP_ID``."""
     return ENVIRONMENT_PREFIX + name.replace(".", "_").upper()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Our environment, changed so that a ``headrace`` run in it has exactly these settings.
+
+    >>> child_environment(load(environment={}))["HEADRACE_KAFKA_PARTITIONS"]
+    '8'
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)
+    }
+    for section in SECTIONS:
+        for key, value in msgspec.structs.asdict(getattr(settings, section)).items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            environment[name_to_variable(f"{section}.{key}")] = text
+    return environment
 
 
 def _read_file(path: Path) -> list[tuple[str, Any]]:
