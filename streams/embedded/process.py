@@ -77,7 +77,7 @@ class Process:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *self.command],
+                dies_with_us(self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -140,6 +140,11 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def dies_with_us(command: Sequence[str]) -> list[str]:
+    """The command under a launcher that, on Linux, has the kernel kill it when our thread ends."""
+    return [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *command]
 
 
 def free_port() -> int:

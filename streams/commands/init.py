@@ -1,0 +1,67 @@
+"""``headrace init``: the topics and the ClickHouse tables."""
+
+from contextlib import closing
+
+import click
+import orjson
+from kafka.errors import KafkaError
+
+from streams.admin import NoBrokerError, open_admin
+from streams.settings import ClickHouse, Kafka, Settings
+from streams.sinks import migrations
+from streams.sinks.store import StoreError, open_store
+from streams.topics import TopicError, Topics, create_topics
+
+EPILOG = """\b
+Examples:
+  headrace init
+  headrace --set kafka.partitions=32 --set kafka.replication_factor=3 init
+  HEADRACE_CLICKHOUSE_HOST=clickhouse headrace init --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="Report as one JSON object on stdout.")
+@click.pass_obj
+def init(settings: Settings, as_json: bool) -> None:
+    """Create the Kafka topics and the ClickHouse tables.
+
+    What exists is kept, so it may be run at every start. Without clickhouse.host and
+    clickhouse.engine_url the tables are skipped.
+    """
+    topics = _init_topics(settings.kafka)
+    applied = _init_tables(settings.clickhouse)
+    if as_json:
+        report = {"topics": {"created": topics.created, "kept": topics.kept}, "migrations": applied}
+        click.echo(orjson.dumps(report))
+        return
+    click.echo(f"Topics created: {_listed(topics.created)}; kept: {_listed(topics.kept)}")
+    if applied is None:
+        click.echo("ClickHouse skipped: neither clickhouse.host nor clickhouse.engine_url is set")
+    else:
+        click.echo(f"Migrations applied to {settings.clickhouse.database}: {_listed(applied)}")
+
+
+def _init_topics(kafka: Kafka) -> Topics:
+    try:
+        with open_admin(kafka) as admin:
+            return create_topics(admin, kafka)
+    except (NoBrokerError, TopicError) as error:
+        raise click.ClickException(str(error)) from None
+    except KafkaError as error:
+        raise click.ClickException(f"The broker at {kafka.bootstrap_servers} failed: {error}") from None
+
+
+def _init_tables(clickhouse: ClickHouse) -> list[str] | None:
+    """Names of the migrations applied now; None where no store is set."""
+    if not clickhouse.host and not clickhouse.engine_url:
+        return None
+    try:
+        with closing(open_store(clickhouse)) as store:
+            return migrations.apply(store, clickhouse.database)
+    except (StoreError, migrations.MigrationError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
