@@ -18,12 +18,13 @@ class Outcome(Struct, frozen=True):
     decision_id: str
     """The decision of ours that it belongs to; empty for another system's choice."""
     exposure_id: str
-    """``event_id`` of the exposure, where another system had made the choice."""
+    """``views-<partition>-<offset>`` of the exposure, ours or another system's."""
     user_id: str
     ad_id: str
     promotion_id: str
     campaign_id: str
     slot_id: str
+    """Where it was shown; of exposures only, as are ``position`` and ``propensity``."""
     position: int
     propensity: float
     """Propensity that the other system stated; 0 for our own decisions, whose record has it."""

@@ -1,0 +1,249 @@
+"""The catalogue as the policies use it: arrays of ads, and an index from a request to its candidates."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import numpy.typing as npt
+
+from models.features import AD, ad_buckets
+from models.hashing import stable_key
+from schemas.catalog import Ad, Campaign, Entry, Item, Promotion, Shop
+
+ADS = np.dtype(
+    [
+        ("bid_micros", "i8"),
+        ("start_ms", "i8"),
+        ("end_ms", "i8"),  # first millisecond after the flight
+        ("buckets", "u4", (len(AD),)),
+    ],
+    align=True,
+)
+"""One ad as the ranking kernel reads it; flights are those of the campaign."""
+
+OPEN_END_MS = 2**62
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+MAX_CACHED_REQUESTS = 100_000
+
+
+class UnknownCurrencyError(ValueError):
+    """The shop's catalogue has no rate for a currency at that time."""
+
+
+class Request(NamedTuple):
+    """What targeting looks at."""
+
+    shop_id: str
+    slot_id: str
+    page: str
+    category: str = ""
+    device: str = ""
+    country: str = ""
+
+
+class Candidates(NamedTuple):
+    """Ads that match a request."""
+
+    rows: npt.NDArray[np.int64]
+    """Their rows in ``Catalog.ads``."""
+    ids: list[str]
+
+
+class Catalog:
+    """All entries of all shops; ``put`` and ``remove`` take effect at the next request.
+
+    An ad or promotion is live while it and its campaign are active. Ads are numbered anew on each change;
+    the number of an ad is its row in ``ads``.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self.mask = (1 << bits) - 1
+        self.entries: dict[tuple[str, str, str], Entry] = {}
+        self._stale = True
+        self._days: dict[tuple[str, int], int] = {}
+
+    def put(self, entry: Entry) -> None:
+        """Add or replace an entry."""
+        self.entries[_identity(entry)] = entry
+        self._stale = True
+
+    def remove(self, key: str) -> None:
+        """Remove the entry with a Kafka key ``<type>:<shop_id>:<id>``; unknown keys are ignored."""
+        kind, _, rest = key.partition(":")
+        shop_id, _, entry_id = rest.partition(":")
+        if self.entries.pop((kind, shop_id, entry_id), None):
+            self._stale = True
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Add many entries."""
+        for entry in entries:
+            self.put(entry)
+
+    def candidates(self, request: Request) -> Candidates:
+        """The live ads whose targeting matches, in order of ``ad_id``."""
+        self._refresh()
+        found = self._candidates.get(request)
+        if found is None:
+            if len(self._candidates) >= MAX_CACHED_REQUESTS:
+                self._candidates.clear()
+            rows = [
+                row
+                for row, ad in enumerate(self.live_ads)
+                if ad.shop_id == request.shop_id
+                and _matches(ad.slots, request.slot_id)
+                and _matches(ad.pages, request.page)
+                and _matches(ad.categories, request.category)
+                and _matches(ad.devices, request.device)
+                and _matches(ad.countries, request.country)
+            ]
+            ids = [self.live_ads[row].ad_id for row in rows]
+            found = self._candidates[request] = Candidates(np.array(rows, dtype=np.int64), ids)
+        return found
+
+    def promotions(self, request: Request) -> list[tuple[Promotion, Campaign]]:
+        """Live promotions whose targeting matches, with their campaigns, in order of ``promotion_id``."""
+        self._refresh()
+        found = self._promotions.get(request)
+        if found is None:
+            if len(self._promotions) >= MAX_CACHED_REQUESTS:
+                self._promotions.clear()
+            found = self._promotions[request] = [
+                (promotion, campaign)
+                for promotion, campaign in self._live_promotions
+                if promotion.shop_id == request.shop_id
+                and _matches(promotion.slots, request.slot_id)
+                and _matches(promotion.pages, request.page)
+                and _matches(promotion.categories, request.category)
+            ]
+        return found
+
+    @property
+    def ads(self) -> npt.NDArray[np.void]:
+        """Rows of dtype ``ADS``, one a live ad."""
+        self._refresh()
+        return self._ads
+
+    def ad_row(self, shop_id: str, ad_id: str) -> int | None:
+        """Row of a live ad; None if there is no such ad."""
+        self._refresh()
+        return self._rows.get((shop_id, ad_id))
+
+    def campaign_of(self, shop_id: str, ad_id: str, promotion_id: str) -> str:
+        """Campaign of an ad or promotion, live or not; empty if it is unknown."""
+        entry = self.entries.get(("ad", shop_id, ad_id) if ad_id else ("promotion", shop_id, promotion_id))
+        return entry.campaign_id if isinstance(entry, Ad | Promotion) else ""
+
+    def name_of(self, token: int) -> str:
+        """Id of the ad or promotion with a stable key; empty if it is unknown."""
+        self._refresh()
+        return self._names.get(token, "")
+
+    def day(self, shop_id: str, ts_ms: int) -> int:
+        """Calendar day of the shop's time zone, days since 1970."""
+        hour = ts_ms // HOUR_MS
+        offset_ms = self._days.get((shop_id, hour))
+        if offset_ms is None:
+            if len(self._days) >= MAX_CACHED_REQUESTS:
+                self._days.clear()
+            offset_ms = self._days[shop_id, hour] = self._utc_offset_ms(shop_id, hour)
+        return (ts_ms + offset_ms) // DAY_MS
+
+    def to_base_micros(self, shop_id: str, currency: str, ts_ms: int, amount_micros: int) -> int:
+        """An amount in the shop's base currency, by the newest rate at that time.
+
+        Raises ``UnknownCurrencyError`` where the shop has no such rate. A shop that is not in the
+        catalogue takes every currency as its own.
+        """
+        shop = self.entries.get(("shop", shop_id, shop_id))
+        if not currency or not isinstance(shop, Shop) or currency == shop.currency:
+            return amount_micros
+        date = datetime.fromtimestamp(ts_ms / 1000, UTC).date().isoformat()
+        rates = [rate for rate in shop.rates if rate.currency == currency and rate.date <= date]
+        if not rates:
+            raise UnknownCurrencyError(
+                f"Expected `{shop.currency}` or a currency with a rate in the catalogue, got `{currency}`"
+            )
+        return amount_micros * max(rates, key=lambda rate: rate.date).micros // 1_000_000
+
+    def _utc_offset_ms(self, shop_id: str, hour: int) -> int:
+        shop = self.entries.get(("shop", shop_id, shop_id))
+        if not isinstance(shop, Shop) or shop.time_zone == "UTC":
+            return 0
+        try:
+            offset = datetime.fromtimestamp(hour * 3600, ZoneInfo(shop.time_zone)).utcoffset()
+        except (ZoneInfoNotFoundError, ValueError):
+            return 0
+        return int(offset.total_seconds() * 1000) if offset else 0
+
+    def _refresh(self) -> None:
+        """Rebuild arrays and index after a change."""
+        if not self._stale:
+            return
+        live = sorted(
+            (entry for entry in self.entries.values() if isinstance(entry, Ad) and self._is_live(entry)),
+            key=lambda ad: (ad.shop_id, ad.ad_id),
+        )
+        self.live_ads = live
+        self._ads = np.zeros(len(live), ADS)
+        self._rows = {}
+        self._names = {}
+        for entry in self.entries.values():
+            if isinstance(entry, Ad):
+                self._names[stable_key(entry.ad_id)] = entry.ad_id
+            elif isinstance(entry, Promotion):
+                self._names[stable_key(entry.promotion_id)] = entry.promotion_id
+        for row, ad in enumerate(live):
+            campaign = self._campaign(ad)
+            self._rows[ad.shop_id, ad.ad_id] = row
+            self._ads[row]["bid_micros"] = ad.bid_micros
+            self._ads[row]["start_ms"] = campaign.start_ms
+            self._ads[row]["end_ms"] = campaign.end_ms or OPEN_END_MS
+            ad_buckets(ad_tokens(ad), self.mask, self._ads[row]["buckets"])
+        self._live_promotions = sorted(
+            (
+                (entry, self._campaign(entry))
+                for entry in self.entries.values()
+                if isinstance(entry, Promotion) and self._is_live(entry)
+            ),
+            key=lambda pair: pair[0].promotion_id,
+        )
+        self._candidates: dict[Request, Candidates] = {}
+        self._promotions: dict[Request, list[tuple[Promotion, Campaign]]] = {}
+        self._days.clear()
+        self._stale = False
+
+    def _campaign(self, entry: Ad | Promotion) -> Campaign:
+        """The entry's campaign; one that is not in the catalogue runs for ever."""
+        found = self.entries.get(("campaign", entry.shop_id, entry.campaign_id))
+        return found if isinstance(found, Campaign) else Campaign(campaign_id=entry.campaign_id)
+
+    def _is_live(self, entry: Ad | Promotion) -> bool:
+        return entry.active and self._campaign(entry).active
+
+
+def ad_tokens(ad: Ad) -> npt.NDArray[np.int64]:
+    """Stable keys of an ad in the order of ``models.features.AD``."""
+    features = (*ad.features, "", "", "", "")[:4]
+    words = (ad.ad_id, ad.campaign_id, ad.category, *features)
+    return np.array([stable_key(word) for word in words], dtype=np.int64)
+
+
+def _matches(targets: tuple[str, ...], word: str) -> bool:
+    return not targets or word in targets
+
+
+def _identity(entry: Entry) -> tuple[str, str, str]:
+    match entry:
+        case Shop():
+            return "shop", entry.shop_id, entry.shop_id
+        case Campaign():
+            return "campaign", entry.shop_id, entry.campaign_id
+        case Ad():
+            return "ad", entry.shop_id, entry.ad_id
+        case Promotion():
+            return "promotion", entry.shop_id, entry.promotion_id
+        case Item():
+            return "item", entry.shop_id, entry.item_id

@@ -1,0 +1,117 @@
+"""Which ad to place: expected value, a floored softmax, and the exact propensity of the draw."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from models.features import AD, CONTEXT, CROSSED, Buckets, cross_bucket
+
+POLICY = "softmax-ecpm-1"
+MILLION = 1_000_000
+
+DRAWN, OUTSIDE_FLIGHT, OUTSIDE_SHORTLIST = 0, 1, 2
+REASONS = {OUTSIDE_FLIGHT: "outside_flight", OUTSIDE_SHORTLIST: "outside_shortlist"}
+"""Why a candidate did not compete."""
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@njit(cache=True)
+def rank(
+    weights: Floats, context: Buckets, ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
+    shortlist: int, p_click: Floats, ecpm_micros: Integers, reasons: Integers,
+) -> int:  # fmt: skip
+    """Score the candidates and mark who competes; returns how many do.
+
+    Fills, one entry a candidate: ``p_click`` = sigmoid of the sum of weights, rounded to 1e-9 (what is
+    logged is what is used); ``ecpm_micros`` = 1000 x bid x p_click; ``reasons`` = ``DRAWN`` or a key of
+    ``REASONS``.
+    """
+    shared = 0.0
+    for i in range(len(CONTEXT)):
+        shared += weights[context[i]]
+    competing = 0
+    for c in range(len(candidates)):
+        ad = ads[candidates[c]]
+        logit = shared
+        for i in range(len(AD)):
+            logit += weights[ad.buckets[i]]
+        for i in range(len(CROSSED)):
+            logit += weights[cross_bucket(i, context, ad.buckets, mask)]
+        p_click[c] = np.round(1e9 / (1.0 + np.exp(-logit))) / 1e9
+        ecpm_micros[c] = np.int64(np.round(1000.0 * ad.bid_micros * p_click[c]))
+        reasons[c] = DRAWN if ad.start_ms <= ts_ms < ad.end_ms else OUTSIDE_FLIGHT
+        competing += reasons[c] == DRAWN
+    while competing > shortlist:
+        worst = -1
+        for c in range(len(candidates)):
+            if reasons[c] == DRAWN and (worst < 0 or ecpm_micros[c] <= ecpm_micros[worst]):
+                worst = c
+        reasons[worst] = OUTSIDE_SHORTLIST
+        competing -= 1
+    return competing
+
+
+@njit(cache=True)
+def spread(
+    scores: Integers,
+    reasons: Integers,
+    competing: int,
+    temperature: float,
+    floor: float,
+    propensity: Integers,
+) -> None:
+    """Fill ``propensity``, in millionths, with the floored softmax of the competing candidates' scores.
+
+    ``floor`` of the probability is spread evenly, the rest by softmax of score / best score at the
+    given temperature. The result is rounded to whole millionths that sum to exactly one million, and
+    the draw is made from the rounded numbers: so the logged propensity is exact.
+    """
+    best = 0
+    for c in range(len(scores)):
+        if reasons[c] == DRAWN and scores[c] > best:
+            best = scores[c]
+    scale = 1.0 / (temperature * best) if best > 0 else 0.0
+    total = 0.0
+    for c in range(len(scores)):
+        if reasons[c] == DRAWN:
+            total += np.exp((scores[c] - best) * scale)
+    left = MILLION
+    first = -1
+    for c in range(len(scores)):
+        propensity[c] = 0
+        if reasons[c] == DRAWN:
+            share = np.exp((scores[c] - best) * scale) / total
+            propensity[c] = np.int64(np.floor(MILLION * ((1.0 - floor) * share + floor / competing)))
+            left -= propensity[c]
+            if first < 0 or propensity[c] > propensity[first]:
+                first = c
+    propensity[first] += left
+
+
+@njit(cache=True)
+def draw(propensity: Integers, ticket: int) -> int:
+    """Index of the candidate that owns a ticket of 0 to 999,999."""
+    for c in range(len(propensity)):
+        ticket -= propensity[c]
+        if ticket < 0:
+            return c
+    return len(propensity) - 1
+
+
+@njit(cache=True)
+def place(
+    weights: Floats, context: Buckets, ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
+    shortlist: int, temperature: float, floor: float, ticket: int,
+    p_click: Floats, ecpm_micros: Integers, reasons: Integers, propensity: Integers,
+) -> int:  # fmt: skip
+    """Rank, spread and draw; index of the chosen candidate, -1 where none competes."""
+    competing = rank(weights, context, ads, candidates, ts_ms, mask, shortlist, p_click, ecpm_micros, reasons)
+    if competing == 0:
+        propensity[:] = 0
+        return -1
+    spread(ecpm_micros, reasons, competing, temperature, floor, propensity)
+    return draw(propensity, ticket)

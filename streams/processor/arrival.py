@@ -1,0 +1,47 @@
+"""From a record of an input topic to an event, or to the reason why it is none."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from schemas.dead_letters import DeadLetter
+from schemas.events import Event, decode_click, decode_purchase, decode_view
+from schemas.topics import INPUTS
+
+DECODERS: tuple[Callable[[bytes], Event], ...] = (decode_view, decode_click, decode_purchase)
+"""By the topic's place in ``schemas.topics.INPUTS``."""
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """A record of an input topic, decoded."""
+
+    topic: int
+    """Place in ``schemas.topics.INPUTS``."""
+    partition: int
+    offset: int
+    ts_ms: int
+    """The broker's time of the record; negative where unknown."""
+    raw: bytes
+    event: Event | None
+    """None where the record is none, for the ``reason``."""
+    reason: str = ""
+
+    def dead_letter(self, reason: str) -> DeadLetter:
+        """The dead letter that this record becomes."""
+        name = INPUTS[self.topic].name
+        return DeadLetter(name, self.partition, self.offset, max(self.ts_ms, 0), reason, self.raw)
+
+
+def decode(
+    topic: int, partition: int, offset: int, ts_ms: int, value: bytes | None, max_ahead_ms: int
+) -> Arrival:
+    """Decode and check one record. Never raises for what is in it: then there is a reason instead."""
+    raw = value or b""
+    try:
+        event = DECODERS[topic](raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Arrival(topic, partition, offset, ts_ms, raw, None, str(error))
+    if 0 <= ts_ms < event.ts_ms - max_ahead_ms:
+        reason = f"Expected `int` <= the broker's time + {max_ahead_ms} ms - at `$.ts_ms`"
+        return Arrival(topic, partition, offset, ts_ms, raw, None, reason)
+    return Arrival(topic, partition, offset, ts_ms, raw, event)

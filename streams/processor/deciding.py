@@ -1,0 +1,193 @@
+"""From a page view's slot to a decision with its audit record."""
+
+import numpy as np
+
+from models.catalog import Candidates, Catalog, Request
+from models.features import CONTEXT, FEATURES, REQUEST, context_buckets, join_buckets
+from models.hashing import stable_key
+from models.placement import MILLION, POLICY, REASONS, draw, place
+from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
+from models.promotion import POLICY as PROMOTION_POLICY
+from models.serving import ServingWeights
+from schemas.events import Exposure, Slot, View
+from streams.processor.output import encode
+from streams.settings import Deciding
+from streams.state.pool import Pool
+
+MAX_CANDIDATES = 4096
+"""Ads that one request may match; those behind, by ``ad_id``, are not looked at."""
+
+
+class Decider:
+    """Makes the decisions of one partition.
+
+    It reads profiles, catalogue and weights and changes none of them. The draw is seeded by the
+    decision's identity: the same state gives the same decision.
+    """
+
+    def __init__(self, profiles: Pool, catalog: Catalog, weights: ServingWeights, settings: Deciding) -> None:
+        self.profiles = profiles
+        self.catalog = catalog
+        self.weights = weights
+        self.settings = settings
+        self._request = np.zeros(len(REQUEST), np.int64)
+        self._context = np.zeros(len(CONTEXT), np.uint32)
+        self._buckets = np.zeros(len(FEATURES), np.uint32)
+        self._p_click = np.zeros(MAX_CANDIDATES)
+        self._ecpm_micros = np.zeros(MAX_CANDIDATES, np.int64)
+        self._reasons = np.zeros(MAX_CANDIDATES, np.int64)
+        self._propensity = np.zeros(MAX_CANDIDATES, np.int64)
+        self._keys: dict[str, int] = {}
+
+    def context(
+        self, event: View | Exposure, slot_id: str, position: int, user: int, profile: int
+    ) -> np.ndarray:
+        """Context buckets of a request (or of an exposure that stands for one); valid until the next call.
+
+        ``user`` is the user's key, ``profile`` the slot of the user's row.
+        """
+        request, key = self._request, self._key
+        request[0] = key(event.shop_id)
+        request[1] = key(event.page)
+        request[2] = key(slot_id)
+        request[3] = position + 1
+        request[4] = key(event.device)
+        request[5] = key(event.country)
+        request[6] = key(event.category)
+        request[7:11] = 0
+        for i, segment in enumerate(event.segments):
+            request[7 + i] = key(segment)
+        request[11] = user
+        context_buckets(self.profiles.rows, profile, request, event.ts_ms, self.catalog.mask, self._context)
+        return self._context
+
+    def example_buckets(self, context: np.ndarray, shop_id: str, ad_id: str) -> np.ndarray | None:
+        """All buckets of a context with an ad, valid until the next call; None if the ad is not live."""
+        row = self.catalog.ad_row(shop_id, ad_id)
+        if row is None:
+            return None
+        join_buckets(context, self.catalog.ads, row, self.catalog.mask, self._buckets)
+        return self._buckets
+
+    def placement(self, decision_id: str, view: View, slot: Slot, context: np.ndarray) -> bytes:
+        """Choose an ad for a slot; ``none`` where no candidate can compete."""
+        settings, catalog, weights = self.settings, self.catalog, self.weights
+        found = catalog.candidates(
+            Request(view.shop_id, slot.slot_id, view.page, view.category, view.device, view.country)
+        )
+        count = min(len(found.ids), MAX_CANDIDATES)
+        rows, ids = found.rows[:count], found.ids[:count]
+        p_click, ecpm_micros = self._p_click[:count], self._ecpm_micros[:count]
+        reasons, propensity = self._reasons[:count], self._propensity[:count]
+        chosen = place(
+            weights.table, context, catalog.ads, rows, view.ts_ms, catalog.mask, settings.shortlist,
+            settings.temperature, settings.floor, self._ticket(decision_id),
+            p_click, ecpm_micros, reasons, propensity,
+        ) if count else -1  # fmt: skip
+        record = {
+            "decision_id": decision_id,
+            "kind": "placement",
+            "ts_ms": view.ts_ms,
+            "shop_id": view.shop_id,
+            "user_id": view.user_id,
+            "event_id": view.event_id,
+            "slot_id": slot.slot_id,
+            "position": slot.position,
+            "page": view.page,
+            "policy": POLICY,
+            "model_version": weights.version,
+            "candidates": {
+                "ids": ids,
+                "p_click": p_click,
+                "score_micros": ecpm_micros,
+                "propensity": propensity / MILLION,
+            },
+            "rejected": _rejected(ids, reasons) if reasons.any() else {},
+        }
+        if chosen < 0:
+            record |= {
+                "chosen_id": NONE, "campaign_id": "", "propensity": 1.0, "price_micros": 0,
+                "p_click": 0.0, "logit": 0.0, "contributions": {},
+            }  # fmt: skip
+        else:
+            ad_row = int(rows[chosen])
+            join_buckets(context, catalog.ads, ad_row, catalog.mask, self._buckets)
+            contributions = weights.table[self._buckets].tolist()
+            ad = catalog.live_ads[ad_row]
+            record |= {
+                "chosen_id": ad.ad_id,
+                "campaign_id": ad.campaign_id,
+                "propensity": int(propensity[chosen]) / MILLION,
+                "price_micros": ad.bid_micros,
+                "p_click": float(p_click[chosen]),
+                "logit": sum(contributions),
+                "contributions": {
+                    name: share for name, share in zip(FEATURES, contributions, strict=True) if share
+                },
+            }
+        return encode(record)
+
+    def promotion(self, decision_id: str, view: View, slot: Slot, user: int) -> bytes:
+        """Choose a promotion, or none, for a slot."""
+        held_out = is_held_out(user, self.settings.holdout_share, self.settings.salt)
+        request = Request(view.shop_id, slot.slot_id, view.page, view.category)
+        matching = self.catalog.promotions(request)
+        running = [
+            promotion
+            for promotion, campaign in matching
+            if campaign.start_ms <= view.ts_ms and (not campaign.end_ms or view.ts_ms < campaign.end_ms)
+        ]
+        ids = [NONE, *(promotion.promotion_id for promotion in running)]
+        propensity = [MILLION] + [0] * len(running) if held_out else uniform(len(ids))
+        index = draw(np.array(propensity), self._ticket(decision_id))
+        waiting = {promotion.promotion_id for promotion, _ in matching}.difference(ids)
+        rejected = {REASONS[1]: sorted(waiting)} if waiting else {}
+        return encode(
+            {
+                "decision_id": decision_id,
+                "kind": "promotion",
+                "ts_ms": view.ts_ms,
+                "shop_id": view.shop_id,
+                "user_id": view.user_id,
+                "event_id": view.event_id,
+                "slot_id": slot.slot_id,
+                "position": slot.position,
+                "page": view.page,
+                "chosen_id": ids[index],
+                "campaign_id": running[index - 1].campaign_id if index else "",
+                "propensity": propensity[index] / MILLION,
+                "policy": HOLDOUT_POLICY if held_out else PROMOTION_POLICY,
+                "model_version": self.weights.version,
+                "price_micros": 0,
+                "p_click": 0.0,
+                "logit": 0.0,
+                "candidates": {
+                    "ids": ids,
+                    "p_click": [],
+                    "score_micros": [],
+                    "propensity": [share / MILLION for share in propensity],
+                },
+                "rejected": rejected,
+                "contributions": {},
+            }
+        )
+
+    def _ticket(self, decision_id: str) -> int:
+        return stable_key(f"{self.settings.salt}/{decision_id}") % MILLION
+
+    def _key(self, word: str) -> int:
+        """Stable key of a word, from a bounded memory."""
+        found = self._keys.get(word)
+        if found is None:
+            if len(self._keys) > 100_000:
+                self._keys.clear()
+            found = self._keys[word] = stable_key(word)
+        return found
+
+
+def _rejected(ids: list[str], reasons: np.ndarray) -> dict[str, list[str]]:
+    return {
+        name: [ids[i] for i in np.flatnonzero(reasons == code)]
+        for code, name in REASONS.items()
+        if (reasons == code).any()
+    }

@@ -1,0 +1,265 @@
+"""Exposure -> click -> order: the joins that give outcomes and labels.
+
+Each side may come first: what waits for its partner lies in a pool of the state until event time (stream
+time) says that the partner can no longer come. Nothing here depends on the order of arrival inside the
+lateness horizon, with one exception: of several clicks on one exposure the first to arrive counts.
+"""
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+import numpy as np
+
+from models.catalog import Catalog
+from models.hashing import stable_key
+from schemas.events import Click, Exposure, Purchase
+from streams.processor.output import Output, encode
+from streams.settings import Processing
+from streams.state.partition import PartitionState
+
+NO_OFFSET = -1
+_REQUEST, _EXPOSURE, _CLICK, _PURCHASE = range(4)
+
+
+class Joins:
+    """The pending requests, exposures, clicks and orders of one partition, and what becomes of them."""
+
+    def __init__(
+        self, partition: int, state: PartitionState, catalog: Catalog, output: Output, settings: Processing
+    ) -> None:
+        self.partition = partition
+        self.state = state
+        self.catalog = catalog
+        self.output = output
+        self.lateness_ms = int(settings.lateness_s * 1000)
+        self.request_window_ms = int(settings.request_window_s * 1000)
+        self.click_window_ms = int(settings.click_window_s * 1000)
+        self.attribution_window_ms = int(settings.attribution_window_s * 1000)
+        self._clicks_of: dict[int, list[int]] = {}  # user -> keys of joined clicks
+        self._timers: list[tuple[int, int, int]] = []  # deadline_ms, which pool, key
+        self._due: tuple[Callable[[int, int], None], ...] = (
+            self._request_due,
+            self._exposure_due,
+            self._click_due,
+            self._purchase_due,
+        )
+
+    def requested(self, decision_id: str, ts_ms: int, user: int, context: np.ndarray | int) -> None:
+        """A decision was asked for: remember what was known, for the exposure that may follow."""
+        key = stable_key(decision_id)
+        self.state.requests.put((key, ts_ms, user, context))
+        heappush(self._timers, (ts_ms + self.request_window_ms + self.lateness_ms, _REQUEST, key))
+
+    def context_of(self, exposure: Exposure, user: int) -> np.ndarray | None:
+        """What was known at our decision; None if there was no such decision for this user in the window."""
+        request = self.state.requests.get(stable_key(exposure.decision_id))
+        if request is None or request["user"] != user:
+            return None
+        if exposure.ts_ms > request["ts_ms"] + self.request_window_ms:
+            return None
+        return request["context"]  # type: ignore[no-any-return]
+
+    def exposed(self, exposure: Exposure, offset: int, user: int, buckets: np.ndarray | None) -> None:
+        """An ad or promotion was shown; without ``buckets`` nothing is learned from it."""
+        if exposure.decision_id:
+            key = stable_key(exposure.decision_id)
+            self.state.requests.remove(key)
+            _, request_offset, request_slot = exposure.decision_id.rsplit("-", 2)
+        else:
+            key = _foreign_key(exposure.shop_id, exposure.event_id)
+            request_offset, request_slot = str(NO_OFFSET), "0"
+        self.state.exposures.put(
+            (
+                key, exposure.ts_ms, user, offset, int(request_offset), int(request_slot), 0,
+                stable_key(exposure.ad_id or exposure.promotion_id), bool(exposure.ad_id),
+                buckets is not None, 0 if buckets is None else buckets,
+            )
+        )  # fmt: skip
+        heappush(self._timers, (exposure.ts_ms + self.click_window_ms + self.lateness_ms, _EXPOSURE, key))
+        self._outcome(
+            "exposure", f"views-{self.partition}-{offset}", exposure.ts_ms, exposure.shop_id, exposure.user_id,
+            self.state.exposures.get(key), slot_id=exposure.slot_id, position=exposure.position,
+            propensity=exposure.propensity or 0.0,
+        )  # fmt: skip
+        click = self.state.clicks.get(key)
+        if click is not None:
+            self._join(key, exposure.shop_id, exposure.user_id)
+
+    def clicked(self, click: Click, offset: int, user: int) -> None:
+        """An ad or promotion was clicked; the exposure may be still to come."""
+        if click.decision_id:
+            key = stable_key(click.decision_id)
+        else:
+            key = _foreign_key(click.shop_id, click.exposure_id)
+        if key in self.state.clicks.slot_of:
+            return
+        self.state.clicks.put((key, click.ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, 0, 0, 0, 0, 0))
+        heappush(self._timers, (click.ts_ms + self.lateness_ms, _CLICK, key))
+        if key in self.state.exposures.slot_of:
+            self._join(key, click.shop_id, click.user_id)
+
+    def purchased(self, purchase: Purchase, offset: int, user: int, revenue_micros: int) -> None:
+        """An order came; it is settled when every click that can earn it has come."""
+        self.state.purchases.put(
+            (
+                offset, purchase.ts_ms, user, offset, revenue_micros,
+                purchase.shop_id, purchase.user_id, purchase.order_id,
+            )
+        )  # fmt: skip
+        heappush(self._timers, (purchase.ts_ms + self.lateness_ms, _PURCHASE, offset))
+
+    def expire(self, stream_ms: int) -> None:
+        """Do all that is due at a stream time, in order of its deadline."""
+        timers = self._timers
+        while timers and timers[0][0] <= stream_ms:
+            deadline_ms, pool, key = heappop(timers)
+            self._due[pool](key, deadline_ms)
+
+    def rebuild(self) -> None:
+        """Derive timers and the clicks by user from the pools."""
+        state, lateness_ms = self.state, self.lateness_ms
+        waits_ms = (
+            (_REQUEST, state.requests, self.request_window_ms),
+            (_EXPOSURE, state.exposures, self.click_window_ms),
+            (_PURCHASE, state.purchases, 0),
+        )
+        self._timers = [
+            (int(row["ts_ms"]) + wait_ms + lateness_ms, pool, int(row["key"]))
+            for pool, rows, wait_ms in waits_ms
+            for row in rows
+        ]
+        self._clicks_of = {}
+        for row in sorted(state.clicks, key=lambda row: int(row["key"])):
+            key, joined = int(row["key"]), row["exposure_offset"] != NO_OFFSET
+            wait_ms = self.attribution_window_ms if joined else 0
+            self._timers.append((int(row["ts_ms"]) + wait_ms + lateness_ms, _CLICK, key))
+            if joined:
+                self._clicks_of.setdefault(int(row["user"]), []).append(key)
+        heapify(self._timers)
+
+    def _join(self, key: int, shop_id: str, user_id: str) -> None:
+        """A click and its exposure are both here: label the exposure, and open the wait for an order."""
+        exposure, click = self.state.exposures.get(key), self.state.clicks.get(key)
+        assert exposure is not None
+        assert click is not None
+        delay_ms = int(click["ts_ms"]) - int(exposure["ts_ms"])
+        if exposure["user"] != click["user"] or not 0 <= delay_ms <= self.click_window_ms:
+            return
+        exposure["clicked"] = 1
+        for field in ("request_offset", "request_slot", "shown", "is_ad", "learnable", "buckets"):
+            click[field] = exposure[field]
+        click["exposure_offset"] = exposure["offset"]
+        self.state.exposures.touch(key)
+        self.state.clicks.touch(key)
+        self._clicks_of.setdefault(int(click["user"]), []).append(key)
+        heappush(
+            self._timers,
+            (int(click["ts_ms"]) + self.attribution_window_ms + self.lateness_ms, _CLICK, key),
+        )
+        self._outcome(
+            "click", f"clicks-{self.partition}-{click['offset']}", int(click["ts_ms"]), shop_id, user_id, click,
+            delay_ms=delay_ms,
+        )  # fmt: skip
+        self._example("ctr", exposure, 1)
+        self._example("cvr", click, 0)
+
+    def _request_due(self, key: int, deadline_ms: int) -> None:
+        self.state.requests.remove(key)
+
+    def _exposure_due(self, key: int, deadline_ms: int) -> None:
+        exposure = self.state.exposures.get(key)
+        if exposure is not None:
+            if not exposure["clicked"]:
+                self._example("ctr", exposure, 0)
+            self.state.exposures.remove(key)
+
+    def _click_due(self, key: int, deadline_ms: int) -> None:
+        click = self.state.clicks.get(key)
+        if click is None:
+            return
+        if click["exposure_offset"] == NO_OFFSET:
+            self.state.counters["unmatched_clicks"] += 1
+        elif deadline_ms < int(click["ts_ms"]) + self.attribution_window_ms + self.lateness_ms:
+            return  # it has been joined since this timer was set, and has a later one
+        else:
+            keys = self._clicks_of[int(click["user"])]
+            keys.remove(key)
+            if not keys:
+                del self._clicks_of[int(click["user"])]
+        self.state.clicks.remove(key)
+
+    def _purchase_due(self, key: int, deadline_ms: int) -> None:
+        """Attribute an order to the user's last click before it inside the window, if there is one."""
+        purchase = self.state.purchases.get(key)
+        if purchase is None:
+            return
+        ts_ms = int(purchase["ts_ms"])
+        earning = None
+        for click_key in self._clicks_of.get(int(purchase["user"]), ()):
+            click = self.state.clicks.get(click_key)
+            if click is None or not 0 <= ts_ms - int(click["ts_ms"]) <= self.attribution_window_ms:
+                continue
+            if earning is None or (click["ts_ms"], click["key"]) > (earning["ts_ms"], earning["key"]):
+                earning = click
+        if earning is not None:
+            self._outcome(
+                "purchase", f"purchases-{self.partition}-{purchase['offset']}", ts_ms,
+                str(purchase["shop_id"]), str(purchase["user_id"]), earning,
+                revenue_micros=int(purchase["revenue_micros"]), order_id=str(purchase["order_id"]),
+                delay_ms=ts_ms - int(earning["ts_ms"]),
+            )  # fmt: skip
+            if not earning["converted"]:
+                earning["converted"] = 1
+                self.state.clicks.touch(int(earning["key"]))
+                self._example("cvr", earning, 1)
+        self.state.purchases.remove(key)
+
+    def _example(self, task: str, row: np.void, label: int) -> None:
+        if row["learnable"]:
+            example = {
+                "example_id": f"{task}-{self.partition}-{row['offset']}-{label}",
+                "task": task,
+                "ts_ms": int(row["ts_ms"]),
+                "label": label,
+                "weight": 1.0,
+                "source": "foreign" if row["request_offset"] == NO_OFFSET else "own",
+                "buckets": row["buckets"],
+            }
+            self.output.examples.append((None, encode(example)))
+
+    def _outcome(
+        self, kind: str, cause: str, ts_ms: int, shop_id: str, user_id: str, row: np.void, *,
+        slot_id: str = "", position: int = 0, propensity: float = 0.0, revenue_micros: int = 0,
+        delay_ms: int = 0, order_id: str = "",
+    ) -> None:  # fmt: skip
+        """Say what became of the exposure behind a row of EXPOSURE or CLICK."""
+        request_offset, shown, is_ad = int(row["request_offset"]), int(row["shown"]), bool(row["is_ad"])
+        own = request_offset != NO_OFFSET
+        name = self.catalog.name_of(shown)
+        ad_id, promotion_id = (name, "") if is_ad else ("", name)
+        fields = row.dtype.fields
+        exposure_offset = row["exposure_offset"] if fields and "exposure_offset" in fields else row["offset"]
+        outcome = {
+            "outcome_id": f"{kind}-{cause}",
+            "kind": kind,
+            "ts_ms": ts_ms,
+            "shop_id": shop_id,
+            "decision_id": f"views-{self.partition}-{request_offset}-{row['request_slot']}" if own else "",
+            "exposure_id": f"views-{self.partition}-{exposure_offset}",
+            "user_id": user_id,
+            "ad_id": ad_id,
+            "promotion_id": promotion_id,
+            "campaign_id": self.catalog.campaign_of(shop_id, ad_id, promotion_id),
+            "slot_id": slot_id,
+            "position": position,
+            "propensity": propensity,
+            "revenue_micros": revenue_micros,
+            "delay_ms": delay_ms,
+            "order_id": order_id,
+        }
+        self.output.outcomes.append((user_id.encode(), encode(outcome)))
+
+
+def _foreign_key(shop_id: str, exposure_id: str) -> int:
+    """Join key of another system's exposure, by its ``event_id``."""
+    return stable_key(f"{shop_id}/{exposure_id}", seed=1)

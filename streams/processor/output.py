@@ -1,0 +1,41 @@
+"""What the processor has to say, encoded, until delivery takes it away."""
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from schemas.dead_letters import DeadLetter
+
+Message = tuple[bytes | None, bytes]
+"""Key and value of a record to be produced."""
+
+
+def encode(record: dict[str, Any]) -> bytes:
+    """JSON of a record; numpy arrays become lists."""
+    return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class Output:
+    """Messages by topic, in the order in which they came about."""
+
+    def __init__(self) -> None:
+        self.decisions: list[Message] = []
+        self.outcomes: list[Message] = []
+        self.examples: list[Message] = []
+        self.dead_letters: list[Message] = []
+
+    def take_decisions(self) -> list[Message]:
+        """The decisions since the last call: they leave at once."""
+        taken, self.decisions = self.decisions, []
+        return taken
+
+    def take_committed(self) -> tuple[list[Message], list[Message], list[Message]]:
+        """Outcomes, examples and dead letters since the last call: they leave with the checkpoint."""
+        taken = self.outcomes, self.examples, self.dead_letters
+        self.outcomes, self.examples, self.dead_letters = [], [], []
+        return taken
+
+    def dead_letter(self, letter: DeadLetter) -> None:
+        """Put aside an event that cannot be used."""
+        self.dead_letters.append((None, orjson.dumps(msgspec.to_builtins(letter))))

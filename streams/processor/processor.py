@@ -1,0 +1,187 @@
+"""The processor: one partition's events in order, what follows from them out.
+
+It is pure: its outputs and its state depend on the events, ticks, catalogue and weights it is given and
+on nothing else. There is no clock, no broker and no randomness but what a decision's identity seeds.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from models import profiles
+from models.catalog import Catalog, UnknownCurrencyError
+from models.hashing import stable_key
+from models.profiles import PAGE_CODES
+from models.serving import ServingWeights
+from schemas.events import Click, Exposure, Purchase, Refund, View
+from streams.processor.arrival import Arrival
+from streams.processor.deciding import Decider
+from streams.processor.joins import Joins
+from streams.processor.output import Output
+from streams.settings import Settings
+from streams.state.partition import PartitionState
+
+
+class Processor:
+    """Processes the events of one partition; owns its state."""
+
+    def __init__(self, partition: int, settings: Settings, catalog: Catalog, weights: ServingWeights) -> None:
+        self.partition = partition
+        self.catalog = catalog
+        self.state = PartitionState(settings.state, settings.processing)
+        self.output = Output()
+        self.decider = Decider(self.state.profiles, catalog, weights, settings.deciding)
+        self.joins = Joins(partition, self.state, catalog, self.output, settings.processing)
+        self.lateness_ms = int(settings.processing.lateness_s * 1000)
+        self._shops: dict[str, int] = {}
+        self._handlers: dict[type, Callable[[Any, Arrival], None]] = {
+            View: self._view,
+            Exposure: self._exposure,
+            Click: self._click,
+            Purchase: self._purchase,
+            Refund: self._refund,
+        }
+
+    def process(self, arrivals: Iterable[Arrival]) -> None:
+        """Apply events in the given order; what follows is in ``output``."""
+        state = self.state
+        counters, offsets = state.counters, state.offsets
+        for arrival in arrivals:
+            offsets[arrival.topic] = arrival.offset + 1
+            event = arrival.event
+            if event is None:
+                self._refuse(arrival, arrival.reason)
+                continue
+            self.advance(event.ts_ms)
+            counters["events"] += 1
+            if event.ts_ms < state.stream_ms - self.lateness_ms:
+                counters["late"] += 1
+            seed = self._shop(event.shop_id)
+            if state.event_ids.add(xxh3_64_intdigest(event.event_id.encode(), seed) >> 1, event.ts_ms):
+                self._handlers[type(event)](event, arrival)
+            else:
+                counters["duplicates"] += 1
+
+    def advance(self, stream_ms: int) -> None:
+        """Move the stream time on; what happens by absence until then, happens now."""
+        if stream_ms > self.state.stream_ms:
+            self.state.stream_ms = stream_ms
+            self.joins.expire(stream_ms)
+
+    def restored(self) -> None:
+        """The state has been loaded from its changelog: rebuild what derives from it."""
+        self.joins.rebuild()
+
+    def _view(self, view: View, arrival: Arrival) -> None:
+        state = self.state
+        state.counters["views"] += 1
+        user, profile = self._profile(view)
+        profiles.see_view(
+            state.profiles.rows, profile, view.ts_ms, self.catalog.day(view.shop_id, view.ts_ms),
+            PAGE_CODES[view.page], stable_key(view.category), view.price_micros,
+        )  # fmt: skip
+        if view.slots:
+            key = view.user_id.encode()
+            state.counters["slots"] += len(view.slots)
+            for index, slot in enumerate(view.slots):
+                decision_id = f"views-{self.partition}-{arrival.offset}-{index}"
+                if slot.kind == "ad":
+                    context = self.decider.context(view, slot.slot_id, slot.position, user, profile)
+                    self.joins.requested(decision_id, view.ts_ms, user, context)
+                    decision = self.decider.placement(decision_id, view, slot, context)
+                else:
+                    self.joins.requested(decision_id, view.ts_ms, user, 0)
+                    decision = self.decider.promotion(decision_id, view, slot, user)
+                self.output.decisions.append((key, decision))
+                state.counters["decisions"] += 1
+
+    def _exposure(self, exposure: Exposure, arrival: Arrival) -> None:
+        state = self.state
+        state.counters["exposures"] += 1
+        user, profile = self._profile(exposure)
+        if exposure.decision_id:
+            context = self.joins.context_of(exposure, user)
+        else:
+            # Another system's choice: the exposure itself says what was known when it was made.
+            context = self.decider.context(exposure, exposure.slot_id, exposure.position, user, profile)
+        if context is None:
+            state.counters["unmatched_exposures"] += 1
+        else:
+            buckets = self.decider.example_buckets(context, exposure.shop_id, exposure.ad_id)
+            self.joins.exposed(exposure, arrival.offset, user, buckets)
+        profiles.see_exposure(
+            state.profiles.rows, profile, exposure.ts_ms,
+            self.catalog.day(exposure.shop_id, exposure.ts_ms), bool(exposure.decision_id),
+        )  # fmt: skip
+
+    def _click(self, click: Click, arrival: Arrival) -> None:
+        state = self.state
+        state.counters["clicks"] += 1
+        user, profile = self._profile(click)
+        profiles.see_click(
+            state.profiles.rows, profile, click.ts_ms, self.catalog.day(click.shop_id, click.ts_ms),
+            bool(click.decision_id), click.kind == "add_to_cart", stable_key(click.category), click.price_micros,
+        )  # fmt: skip
+        if click.kind in ("ad", "promotion"):
+            state.counters["ad_clicks"] += 1
+            self.joins.clicked(click, arrival.offset, user)
+
+    def _purchase(self, purchase: Purchase, arrival: Arrival) -> None:
+        state = self.state
+        try:
+            amount_micros = self._in_base(purchase, purchase.amount_micros)
+        except UnknownCurrencyError as error:
+            self._refuse(arrival, f"{error} - at `$.currency`")
+            return
+        state.counters["purchases"] += 1
+        user, profile = self._profile(purchase)
+        lines = purchase.lines
+        profiles.see_purchase(
+            state.profiles.rows, profile, purchase.ts_ms, self.catalog.day(purchase.shop_id, purchase.ts_ms),
+            amount_micros, np.array([stable_key(line.category) for line in lines]),
+            np.array([self._in_base(purchase, line.unit_price_micros) for line in lines]),
+        )  # fmt: skip
+        self.joins.purchased(purchase, arrival.offset, user, amount_micros)
+
+    def _refund(self, refund: Refund, arrival: Arrival) -> None:
+        state = self.state
+        try:
+            amount_micros = self._in_base(refund, refund.amount_micros)
+        except UnknownCurrencyError as error:
+            self._refuse(arrival, f"{error} - at `$.currency`")
+            return
+        state.counters["refunds"] += 1
+        _, profile = self._profile(refund)
+        profiles.see_refund(
+            state.profiles.rows,
+            profile,
+            refund.ts_ms,
+            self.catalog.day(refund.shop_id, refund.ts_ms),
+            amount_micros,
+        )
+
+    def _refuse(self, arrival: Arrival, reason: str) -> None:
+        self.state.counters["dead_letters"] += 1
+        self.output.dead_letter(arrival.dead_letter(reason))
+
+    def _profile(self, event: View | Exposure | Click | Purchase | Refund) -> tuple[int, int]:
+        """Key of the event's user, and the slot of the profile, made if there was none."""
+        pool = self.state.profiles
+        user = xxh3_64_intdigest(event.user_id.encode(), self._shop(event.shop_id)) >> 1
+        slot = pool.slot_of.get(user)
+        if slot is None:
+            slot = pool.add(user)
+        else:
+            pool.touch(user)
+        return user, slot
+
+    def _shop(self, shop_id: str) -> int:
+        key = self._shops.get(shop_id)
+        if key is None:
+            key = self._shops[shop_id] = stable_key(shop_id)
+        return key
+
+    def _in_base(self, event: Purchase | Refund, amount_micros: int) -> int:
+        return self.catalog.to_base_micros(event.shop_id, event.currency, event.ts_ms, amount_micros)

@@ -1,0 +1,1 @@
+"""What a worker remembers of its partitions, in rows of fixed size, and how those rows travel."""

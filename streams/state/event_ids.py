@@ -1,0 +1,78 @@
+"""The event ids of the last hour or so, so that a second copy has no second effect."""
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.state.rows import EVENT_ID, encode_block, encode_key
+
+KIND = b"I"
+MAX_BLOCK = 16_384
+"""Ids of one changelog record, at most: 344 KB, well below a broker's message limit of 1 MB."""
+
+
+class EventIds:
+    """A set of event keys with the time of each, in blocks that expire together.
+
+    What was added between two checkpoints makes a block, one changelog record. A block goes when the
+    stream time has passed its newest event by ``horizon_ms``, or when ``capacity`` is exceeded (counted
+    in ``overflowed``).
+    """
+
+    def __init__(self, horizon_ms: int, capacity: int) -> None:
+        self.horizon_ms = horizon_ms
+        self.capacity = capacity
+        self.overflowed = 0
+        self._seen: set[int] = set()
+        self._blocks: deque[tuple[int, int, list[int]]] = deque()  # number, newest ts_ms, keys
+        self._next_block = 0
+        self._new: list[int] = []
+        self._new_ts_ms: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, key: int, ts_ms: int) -> bool:
+        """Remember an event; False if it is known already."""
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        self._new.append(key)
+        self._new_ts_ms.append(ts_ms)
+        return True
+
+    def drain(self, stream_ms: int) -> list[tuple[bytes, bytes | None]]:
+        """Changelog records of what came and what expired since the last call."""
+        records: list[tuple[bytes, bytes | None]] = []
+        for start in range(0, len(self._new), MAX_BLOCK):
+            keys = self._new[start : start + MAX_BLOCK]
+            rows = np.zeros(len(keys), EVENT_ID)
+            rows["key"] = keys
+            rows["ts_ms"] = self._new_ts_ms[start : start + MAX_BLOCK]
+            self._append(rows)
+            records.append((encode_key(KIND, self._next_block - 1), encode_block(rows)))
+        self._new, self._new_ts_ms = [], []
+        while self._blocks:
+            number, newest_ms, keys = self._blocks[0]
+            expired = newest_ms + self.horizon_ms < stream_ms
+            if not expired and len(self._seen) <= self.capacity:
+                break
+            self._blocks.popleft()
+            self._seen.difference_update(keys)
+            self.overflowed += 0 if expired else len(keys)
+            records.append((encode_key(KIND, number), None))
+        return records
+
+    def load(self, blocks: list[tuple[int, npt.NDArray[np.void]]]) -> None:
+        """Replace the content by numbered blocks of ``EVENT_ID`` rows."""
+        self._blocks.clear()
+        self._seen.clear()
+        for number, rows in sorted(blocks, key=lambda block: block[0]):
+            self._next_block = number
+            self._append(rows)
+            self._seen.update(rows["key"].tolist())
+
+    def _append(self, rows: npt.NDArray[np.void]) -> None:
+        self._blocks.append((self._next_block, int(rows["ts_ms"].max()), rows["key"].tolist()))
+        self._next_block += 1

@@ -1,0 +1,89 @@
+"""All that a worker remembers of one partition, and its changelog."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from models.profiles import PROFILE
+from streams.settings import Processing
+from streams.settings import State as Caps
+from streams.state.event_ids import EventIds
+from streams.state.pool import Pool
+from streams.state.rows import (
+    CLICK,
+    COUNTERS,
+    EXPOSURE,
+    META,
+    PURCHASE,
+    REQUEST,
+    decode_rows,
+    encode_key,
+    encode_rows,
+)
+
+Record = tuple[bytes, bytes | None]
+
+
+class PartitionState:
+    """Profiles, what is pending, known event ids, stream time, offsets and counters of one partition."""
+
+    def __init__(self, caps: Caps, processing: Processing) -> None:
+        self.profiles = Pool(b"P", PROFILE, caps.max_profiles, age_field="as_of_ms")
+        self.requests = Pool(b"R", REQUEST, caps.max_requests)
+        self.exposures = Pool(b"E", EXPOSURE, caps.max_exposures)
+        self.clicks = Pool(b"C", CLICK, caps.max_clicks)
+        self.purchases = Pool(b"O", PURCHASE, caps.max_purchases)
+        self.event_ids = EventIds(int(processing.duplicate_horizon_s * 1000), caps.max_event_ids)
+        self.stream_ms = 0
+        """Newest event time seen; ticks carry it on while the partition is idle."""
+        self.offsets = [0, 0, 0]
+        """Next offset to read, by ``schemas.topics.INPUTS``."""
+        self.counters = dict.fromkeys(COUNTERS, 0)
+        self.restored = False
+        """Whether a changelog was found."""
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        return self.profiles, self.requests, self.exposures, self.clicks, self.purchases
+
+    def drain(self) -> list[Record]:
+        """Changelog records of all changes since the last call; with them the offsets that they include."""
+        records = self.event_ids.drain(self.stream_ms)
+        for pool in self.pools:
+            records += pool.drain()
+        self.counters["overflowed"] += sum(pool.overflowed for pool in self.pools)
+        self.counters["overflowed"] += self.event_ids.overflowed
+        self.event_ids.overflowed = 0
+        for pool in self.pools:
+            pool.overflowed = 0
+        meta = np.zeros(1, META)
+        meta[0] = (0, self.stream_ms, self.offsets, [self.counters[name] for name in COUNTERS])
+        records.append((encode_key(b"M", 0), encode_rows(meta)[0]))
+        return records
+
+    def restore(self, records: Iterable[Record]) -> None:
+        """Load the state from changelog records, oldest first; the last record of a key counts.
+
+        Raises ``ChangelogError`` where a record was written by another version or is damaged.
+        """
+        newest: dict[bytes, bytes | None] = {}
+        for key, value in records:
+            newest[key] = value
+        kinds: dict[bytes, list[tuple[bytes, bytes]]] = {}
+        for key, value in newest.items():
+            if value is not None:
+                kinds.setdefault(key[:1], []).append((key, value))
+        for pool in self.pools:
+            pool.load(decode_rows(pool.kind, (value for _, value in kinds.get(pool.kind, ()))))
+        self.event_ids.load(
+            [
+                (int.from_bytes(key[1:], "little"), decode_rows(b"I", [value]))
+                for key, value in kinds.get(b"I", ())
+            ]
+        )
+        for _, value in kinds.get(b"M", ()):
+            meta = decode_rows(b"M", [value])[0]
+            self.stream_ms = int(meta["stream_ms"])
+            self.offsets = meta["offsets"].tolist()
+            self.counters = dict(zip(COUNTERS, meta["counters"].tolist(), strict=True))
+            self.restored = True

@@ -1,0 +1,110 @@
+"""A bounded pool of rows of one kind, found by key."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.state.rows import encode_key, encode_rows
+
+FIRST_SLOTS = 1024
+EVICTED_SHARE = 64
+"""A full pool drops the oldest 1/64 of its rows at once: one pass over the times pays for many rows."""
+
+
+class Pool:
+    """Rows of one dtype with a ``key`` and a time column, in one growing array.
+
+    ``rows[slot_of[key]]`` is the row of a key. Whoever writes to a row calls ``touch``. A full pool makes
+    room by dropping its oldest rows (by ``age_field``) and counts them in ``overflowed``; which rows go
+    depends only on the rows, never on where they lie.
+    """
+
+    def __init__(self, kind: bytes, dtype: np.dtype[Any], capacity: int, age_field: str = "ts_ms") -> None:
+        self.kind = kind
+        self.capacity = capacity
+        self.age_field = age_field
+        self.rows: npt.NDArray[Any] = np.zeros(min(FIRST_SLOTS, capacity), dtype)
+        self.slot_of: dict[int, int] = {}
+        self.overflowed = 0
+        self._free: list[int] = []
+        self._changed: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.slot_of)
+
+    def __iter__(self) -> Iterator[np.void]:
+        for slot in self.slot_of.values():
+            yield self.rows[slot]
+
+    def get(self, key: int) -> np.void | None:
+        """The row of a key, as a view into the pool; None if there is none."""
+        slot = self.slot_of.get(key)
+        return None if slot is None else self.rows[slot]
+
+    def add(self, key: int) -> int:
+        """Slot of a new zeroed row with that key; its caller fills it. The key must be absent."""
+        if len(self.slot_of) >= self.capacity:
+            self._evict()
+        if self._free:
+            slot = self._free.pop()
+            self.rows[slot] = np.zeros((), self.rows.dtype)
+        else:
+            slot = len(self.slot_of)
+            if slot == len(self.rows):
+                grown = np.zeros(min(2 * slot, self.capacity), self.rows.dtype)
+                grown[:slot] = self.rows
+                self.rows = grown
+        self.rows["key"][slot] = key
+        self.slot_of[key] = slot
+        self._changed.add(key)
+        return slot
+
+    def put(self, row: tuple[Any, ...]) -> None:
+        """Write a whole row, its key first."""
+        key = row[0]
+        slot = self.slot_of.get(key)
+        if slot is None:
+            slot = self.add(key)
+        self._changed.add(key)
+        self.rows[slot] = row
+
+    def touch(self, key: int) -> None:
+        """The row of that key has changed."""
+        self._changed.add(key)
+
+    def remove(self, key: int) -> None:
+        """Delete a row; a key that is absent is ignored."""
+        slot = self.slot_of.pop(key, None)
+        if slot is not None:
+            self._free.append(slot)
+            self._changed.add(key)
+
+    def drain(self) -> list[tuple[bytes, bytes | None]]:
+        """Changelog records of all that has changed since the last call, in order of key."""
+        changed = sorted(self._changed)
+        self._changed.clear()
+        kept = [key for key in changed if key in self.slot_of]
+        slots = [self.slot_of[key] for key in kept]
+        values = dict(zip(kept, encode_rows(self.rows[slots]), strict=True)) if kept else {}
+        return [(encode_key(self.kind, key), values.get(key)) for key in changed]
+
+    def load(self, rows: npt.NDArray[Any]) -> None:
+        """Replace the content by rows of distinct keys, as the changelog held them."""
+        size = max(len(rows), min(FIRST_SLOTS, self.capacity))
+        self.rows = np.zeros(size, self.rows.dtype)
+        self.rows[: len(rows)] = rows
+        self.slot_of = dict(zip(rows["key"].tolist(), range(len(rows)), strict=True))
+        self._free.clear()
+        self._changed.clear()
+
+    def _evict(self) -> None:
+        keys = np.fromiter(self.slot_of.keys(), np.int64, len(self.slot_of))
+        slots = np.fromiter(self.slot_of.values(), np.int64, len(self.slot_of))
+        ages = self.rows[self.age_field][slots]
+        count = max(1, len(keys) // EVICTED_SHARE)
+        newest_dropped = np.partition(ages, count - 1)[count - 1]
+        for key in keys[ages <= newest_dropped].tolist():
+            self.remove(key)
+            self.overflowed += 1
