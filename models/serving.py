@@ -1,0 +1,74 @@
+"""The weights that a worker scores with."""
+
+import numpy as np
+
+from models.ftrl import closed_form
+from models.parts import Assembly, bucket_array, float_array
+from schemas.model import ModelRecord, Task, Weights
+
+
+DECIMALS = 6
+
+
+class ServingWeights:
+    """A task's champion as a table of weights, kept up to date from the topic `model`.
+
+    Parameters
+    ----------
+    task
+        Records of other tasks are passed over.
+    bits
+        The table has ``2**bits`` buckets.
+
+    Attributes
+    ----------
+    table
+        float64[2**bits], rounded to millionths so that a logged sum of weights is exact and short;
+        changed in place: a reference to it stays good.
+
+    Examples
+    --------
+    >>> from models.learner import Learner
+    >>> from schemas.examples import Example
+    >>> from schemas.model import decode_model_record
+
+    >>> learner = Learner(bits=8)
+    >>> learner.learn([Example("ctr-0-0-1", "ctr", 0, 1, 1.0, "own", [3, 7])], next_offset=1)
+    >>> weights = ServingWeights("ctr", bits=8)
+    >>> weights.version
+    -1
+    >>> any(weights.apply(decode_model_record(value)) for key, value in learner.publish())
+    True
+    >>> weights.version, weights.table[3]
+    (1, np.float64(0.016129))
+    """
+
+    def __init__(self, task: Task, bits: int) -> None:
+        self.task = task
+        self.bits = bits
+        self.table = np.zeros(1 << bits)
+        self._assembly: Assembly[Weights] = Assembly()
+
+    @property
+    def version(self) -> int:
+        """Offset in `examples` up to which the table has learned; -1 is none."""
+        return self._assembly.version
+
+    def apply(self, record: ModelRecord) -> bool:
+        """Take the next record of the topic; True if it completed a version, which is then in the table.
+
+        Raises ValueError where the record's ``bits`` are not the table's.
+        """
+        if not isinstance(record, Weights) or record.task != self.task:
+            return False
+        if record.bits != self.bits:
+            raise ValueError(f"Expected weights of 2**{self.bits} buckets, got 2**{record.bits}")
+        parts = self._assembly.add(record)
+        if parts and record.kind == "snapshot":
+            self.table.fill(0.0)
+        for part in parts:
+            weights = closed_form(
+                float_array(part.z), float_array(part.n), part.alpha, part.beta, part.l1, part.l2
+            )
+            self.table[bucket_array(part)] = weights.round(DECIMALS)
+        return bool(parts)

@@ -1,0 +1,159 @@
+"""What learns one task, and how well."""
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.challenger import Challenger
+from models.ftrl import FTRLProximal
+from models.hashing import stable_key
+from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts
+from models.progressive import Progressive
+from models.running_mean import RunningMean
+from schemas.examples import Example
+from schemas.model import LinearWeights, Progress, Task, Weights
+
+FTRL, RIVER_LR, MEAN = "ftrl", "river-lr", "mean"
+
+
+class TaskLearner:
+    """The models of one task, and how they do."""
+
+    def __init__(self, task: Task, champion: FTRLProximal, challenger_sample: float) -> None:
+        delayed = champion.delayed
+        self.task = task
+        self.champion = champion
+        self.null_model = RunningMean(delayed)
+        self.challenger = Challenger(delayed) if challenger_sample > 0.0 else None
+        self._sample_below = math.ceil(challenger_sample * 2**63)
+        self._overall = Progressive(FTRL, delayed)
+        self._sampled = [
+            Progressive(FTRL, delayed, challenger_sample),
+            Progressive(RIVER_LR, delayed, challenger_sample, challenger_sample),
+            Progressive(MEAN, delayed, challenger_sample),
+        ]
+        self._ts_ms = 0
+        self._unusable = 0
+        self._champion_parts: Assembly[Weights] = Assembly()
+        self._challenger_parts: Assembly[LinearWeights] = Assembly()
+        self._reported: dict[tuple[str, float], Progress] = {}
+
+    @property
+    def rejected(self) -> int:
+        """Examples with an unusable weight, and updates that the champion did not apply."""
+        return self._unusable + self.champion.rejected
+
+    def learn(self, examples: Sequence[Example]) -> None:
+        """Learn examples of this task in order."""
+        usable = [example for example in examples if 0.0 <= example.weight < math.inf]
+        self._unusable += len(examples) - len(usable)
+        if not usable:
+            return
+        buckets, offsets = to_rows([example.buckets for example in usable])
+        labels = np.array([example.label for example in usable], np.bool_)
+        weights = np.array([example.weight for example in usable], np.float64)
+        predictions = self.champion.learn_many_hashed(buckets, offsets, labels, weights)
+        means = self.null_model.learn_many(labels, weights)
+        self._overall.update(predictions, labels, weights)
+        self._ts_ms = max(self._ts_ms, max(example.ts_ms for example in usable))
+        if self.challenger is None:
+            return
+        sample = [
+            i for i, example in enumerate(usable) if stable_key(example.example_id) < self._sample_below
+        ]
+        if not sample:
+            return
+        challenged = np.array(
+            [
+                self.challenger.learn(usable[i].buckets, bool(usable[i].label), usable[i].weight)
+                for i in sample
+            ]
+        )
+        for progressive, p in zip(
+            self._sampled, (predictions[sample], challenged, means[sample]), strict=True
+        ):
+            progressive.update(p, labels[sample], weights[sample])
+
+    def take_parts(
+        self, kind: Kind, version: int, follows: int
+    ) -> Iterator[tuple[str, Weights | LinearWeights]]:
+        """Model and part, of the whole state or of what changed since the last call."""
+        touched = self.champion.take_touched()
+        if kind == "snapshot":
+            touched = self.champion.occupied()
+        for part in ftrl_parts(self.champion, touched, self.task, kind, version, follows):
+            yield FTRL, part
+        if self.challenger is not None:
+            for linear in self.challenger.take_parts(self.task, kind, version, follows):
+                yield RIVER_LR, linear
+
+    def reports(self, version: int) -> Iterator[tuple[str, Progress]]:
+        """End of the key, and progress."""
+        yield FTRL, self._overall.report(self.task, version, self._ts_ms)
+        if self.challenger is not None:
+            for progressive in self._sampled:
+                yield f"{progressive.model}/sample", progressive.report(self.task, version, self._ts_ms)
+
+    def take(self, record: Weights | LinearWeights | Progress) -> None:
+        """Take the next record of the topic into the state."""
+        match record:
+            case Weights():
+                self._check_settings(record)
+                self._restore_champion(self._champion_parts.add(record))
+            case LinearWeights():
+                parts = self._challenger_parts.add(record)
+                if parts and self.challenger is not None:
+                    self.challenger.restore(parts)
+            case Progress():
+                self._reported[record.model, record.scored_share] = record
+
+    def versions(self) -> set[int]:
+        """Versions of what was taken; a challenger that the topic does not hold starts anew."""
+        versions = {self._champion_parts.version}
+        if self.challenger is not None and self._challenger_parts.version >= 0:
+            versions.add(self._challenger_parts.version)
+        return versions
+
+    def resume(self) -> None:
+        """Go on from the progress that was reported at the version of the weights."""
+        for progressive in (self._overall, *self._sampled):
+            progress = self._reported.get((progressive.model, progressive.scored_share))
+            if progress is not None and progress.version == self._champion_parts.version:
+                progressive.restore(progress)
+                self._ts_ms = progress.ts_ms
+        overall = self._overall.report(self.task, self._champion_parts.version, self._ts_ms)
+        self.null_model.positives, self.null_model.trials = overall.label_sum, overall.weight_sum
+
+    def _restore_champion(self, parts: list[Weights]) -> None:
+        if parts and parts[0].kind == "snapshot":
+            self.champion = self.champion.clone()
+        for part in parts:
+            buckets = bucket_array(part)
+            self.champion.z[buckets] = float_array(part.z)
+            self.champion.n[buckets] = float_array(part.n)
+
+    def _check_settings(self, record: Weights) -> None:
+        for name in ("bits", "alpha", "beta", "l1", "l2"):
+            expected, actual = getattr(self.champion, name), getattr(record, name)
+            if expected != actual:
+                raise ValueError(
+                    f"Expected weights learned with {name} = {expected}, got {actual} in topic `model`: "
+                    "set it back, or delete the topic's records to learn again from the first example"
+                )
+
+
+def to_rows(rows: Sequence[list[int]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Compressed sparse rows of lists of buckets: uint32[nnz] and int64[n + 1].
+
+    >>> to_rows([[5, 3], [8]])
+    (array([5, 3, 8], dtype=uint32), array([0, 2, 3]))
+    """
+    buckets = array("I")
+    for row in rows:
+        buckets.fromlist(row)  # a quarter of the time of np.fromiter over a chain
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return np.frombuffer(buckets, np.uint32), offsets
