@@ -160,7 +160,7 @@ def load(
     >>> load(environment={}, overrides={"kafka.partitions": "many"})
     Traceback (most recent call last):
     ...
-    SettingsError: kafka.partitions = 'many' (from the command line): Expected `int`, got `str`
+    streams.settings.SettingsError: kafka.partitions = 'many' (from the command line): Expected `int`, got `str`
     """
     environment = os.environ if environment is None else environment
     if path is None and environment.get(ENVIRONMENT_PREFIX + "CONFIG"):
