@@ -3,30 +3,32 @@
 import asyncio
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec.json import encode
 
 from schemas.catalog import entry_key
-from schemas.topics import CATALOG, TOPICS
+from schemas.topics import CATALOG
+from streams.admin import open_admin
 from streams.bench.mix import START_MS, Mix, Record
+from streams.settings import Kafka
+from streams.topics import create_topics
 
 BATCH_BYTES = 512 * 1024
 """Under the 1 MB that brokers take by default."""
-KEPT_FOR_EVER = {"retention.ms": "-1"}
-"""The events' times lie in the past, where a broker's default retention would delete them."""
 
 
-async def load(bootstrap_servers: str, mix: Mix, partitions: int = 8) -> None:
-    """Create every topic of the contract on an empty broker and produce ``mix``.
+async def load(kafka: Kafka, mix: Mix) -> None:
+    """Create the topics on an empty broker and produce the catalogue and the events of ``mix``.
 
-    A record's offset is its place in its list, and its timestamp is the event's time.
+    A record's offset is its place in its list.
 
     Raises:
-        aiokafka.errors.KafkaError: The broker refused a topic or a batch.
+        BrokerUnreachable, TopicError: The topics could not be created.
+        aiokafka.errors.KafkaError: The broker refused a batch.
     """
-    await create_topics(bootstrap_servers, partitions)
+    with open_admin(kafka) as admin:
+        create_topics(admin, kafka)
     entries = [(entry_key(entry).encode(), encode(entry), START_MS) for entry in mix.catalog]
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, max_batch_size=BATCH_BYTES)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_batch_size=BATCH_BYTES)
     await producer.start()
     try:
         await asyncio.gather(
@@ -35,26 +37,6 @@ async def load(bootstrap_servers: str, mix: Mix, partitions: int = 8) -> None:
         )
     finally:
         await producer.stop()
-
-
-async def create_topics(bootstrap_servers: str, partitions: int) -> None:
-    """Create every topic of the contract; the three input topics get ``partitions``."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.create_topics(
-            [
-                NewTopic(
-                    name=topic.name,
-                    num_partitions=partitions if topic.partitions == "input" else 1,
-                    replication_factor=1,
-                    topic_configs={"cleanup.policy": topic.cleanup, **KEPT_FOR_EVER},
-                )
-                for topic in TOPICS
-            ]
-        )
-    finally:
-        await admin.close()
 
 
 async def _produce(producer: AIOKafkaProducer, topic: str, partition: int, rows: list[Record]) -> None:

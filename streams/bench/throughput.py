@@ -1,0 +1,176 @@
+"""Throughput on the standard mix: Headrace, plain Faust with River, and the pass-through, in turn."""
+
+import asyncio
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import psutil
+from msgspec import Struct
+
+from schemas.events import View, decode_view
+from schemas.topics import DECISIONS, VIEWS
+from streams.admin import open_admin
+from streams.bench.load import load
+from streams.bench.measure import Measurement, MeasurementError, Sample, measure
+from streams.bench.mix import Mix, generate
+from streams.bench.systems import Plan, Running, System, running
+from streams.embedded.broker import broker
+from streams.embedded.process import ProcessError
+from streams.lag import end_offsets
+from streams.settings import Kafka
+
+POLL_INTERVAL_S = {"headrace": 0.05, "plain_faust": 0.05, "passthrough": 0.005}
+"""A poll of Headrace asks the broker; the pass-through is done within two seconds."""
+STALL_TIMEOUT_S = 120.0
+"""Longer than any system takes to start, join and compile."""
+
+
+class BenchError(RuntimeError):
+    """A run did not come to its end, or left work out."""
+
+
+class Report(Struct, frozen=True):
+    """What came out. A system that was not measured has no figure."""
+
+    headrace_events_per_s: float | None
+    plain_faust_events_per_s: float | None
+    passthrough_events_per_s: float | None
+    """Medians of the repetitions."""
+    headrace_to_plain_faust: float | None
+    headrace_to_passthrough: float | None
+    python: str
+    machine: str
+    cores: int
+    plan: Plan
+    runs: dict[System, list[Measurement]]
+    failures: list[str]
+
+
+def run(plan: Plan, advance: Callable[[], None], keep_going: bool = False) -> Report:
+    """Measure every system ``plan.repetitions`` times, one after the other and in turn.
+
+    Each run has a broker of its own, freshly started and loaded with the same events. ``advance`` is
+    called after each run. With ``keep_going`` a failed run is reported and the others go on.
+
+    Raises:
+        BenchError: A run failed.
+    """
+    runs: dict[System, list[Measurement]] = {system: [] for system in plan.systems}
+    mixes = {
+        events: generate(events, plan.seed, plan.partitions)
+        for events in set(map(plan.events_of, plan.systems))
+    }
+    failures = []
+    for repetition in range(plan.repetitions):
+        for system in plan.systems:
+            try:
+                runs[system].append(run_once(system, plan, mixes[plan.events_of(system)]))
+            except (BenchError, MeasurementError, ProcessError) as error:
+                failure = f"{system}, repetition {repetition + 1}: {error}"
+                if not keep_going:
+                    raise BenchError(failure) from error
+                failures.append(failure)
+            advance()
+    return report(plan, runs, failures)
+
+
+def run_once(system: System, plan: Plan, mix: Mix) -> Measurement:
+    """One run of one system over ``mix``, which holds ``plan.events_of(system)`` events.
+
+    Raises:
+        BenchError: It stalled, or decided less than was asked for.
+        ProcessError: The broker or the system ended early.
+        MeasurementError: There were too few events to tell a rate.
+    """
+    events = plan.events_of(system)
+    with (
+        tempfile.TemporaryDirectory(prefix="headrace-bench-") as run_dir,
+        broker(Path(run_dir) / "broker") as bootstrap_servers,
+    ):
+        kafka = Kafka(bootstrap_servers=bootstrap_servers, partitions=plan.partitions)
+        asyncio.run(load(kafka, mix))
+        with running(system, plan, kafka, Path(run_dir) / "system.log") as started:
+            samples = _watch(started, _listener(bootstrap_servers), events, POLL_INTERVAL_S[system])
+        if system != "passthrough":
+            _check_decisions(kafka, mix)
+    return measure(samples, events, round(plan.warm_up_share * events))
+
+
+def report(plan: Plan, runs: dict[System, list[Measurement]], failures: list[str]) -> Report:
+    """Medians and ratios of what was measured."""
+    rates = {
+        system: median(each.events_per_s for each in measured)
+        for system, measured in runs.items()
+        if measured
+    }
+    headrace = rates.get("headrace")
+
+    def ratio_to(other: System) -> float | None:
+        return headrace / rates[other] if headrace is not None and other in rates else None
+
+    return Report(
+        headrace_events_per_s=headrace,
+        plain_faust_events_per_s=rates.get("plain_faust"),
+        passthrough_events_per_s=rates.get("passthrough"),
+        headrace_to_plain_faust=ratio_to("plain_faust"),
+        headrace_to_passthrough=ratio_to("passthrough"),
+        python=platform.python_version(),
+        machine=platform.machine(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        plan=plan,
+        runs=runs,
+        failures=failures,
+    )
+
+
+def _watch(started: Running, broker_process: psutil.Process, events: int, interval_s: float) -> list[Sample]:
+    """Sample until all events are done."""
+    worker_process = psutil.Process(started.process.pid)
+    samples: list[Sample] = []
+    moved_s = time.monotonic()
+    while not samples or samples[-1].events < events:
+        time.sleep(interval_s)
+        done = started.events_done()
+        if done < events:
+            started.process.check()
+        now_s = time.monotonic()
+        if samples and done > samples[-1].events:
+            moved_s = now_s
+        samples.append(Sample(now_s, done, _cpu_s(worker_process), _cpu_s(broker_process)))
+        if now_s - moved_s > STALL_TIMEOUT_S:
+            raise BenchError(
+                f"no progress for {STALL_TIMEOUT_S:g} s after {done:,} of {events:,} events; "
+                f"the end of its log:\n{started.process.log_tail()}"
+            )
+    return samples
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _listener(bootstrap_servers: str) -> psutil.Process:
+    """Our child that was told to listen on this port: the broker."""
+    port = bootstrap_servers.rpartition(":")[2]
+    return next(child for child in psutil.Process().children() if port in child.cmdline())
+
+
+def _check_decisions(kafka: Kafka, mix: Mix) -> None:
+    """No figure by leaving work out: every slot that asked has its decision."""
+    views = (
+        decode_view(value)
+        for (topic, _), rows in mix.records.items()
+        if topic == VIEWS.name
+        for _, value, _ in rows
+    )
+    asked = sum(len(view.slots) for view in views if isinstance(view, View))
+    with open_admin(kafka) as admin:
+        decided = sum(end_offsets(admin, [DECISIONS]).values())
+    if decided < asked:
+        raise BenchError(f"{asked:,} decisions were asked for, but only {decided:,} are on the topic")
