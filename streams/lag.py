@@ -5,18 +5,63 @@ too. So a committed offset below a topic's end says little; whether a committed 
 two says all, and the broker's read_committed view answers it.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.protocol.consumer import IsolationLevel
 
 from schemas.topics import Topic
+from streams.admin import open_admin
 from streams.settings import Kafka
 
-POLL_TIMEOUT_S = 0.2
+POLL_INTERVAL_S = 0.25
 
 Offsets = Mapping[TopicPartition, int]
+
+
+class StalledError(RuntimeError):
+    """A group has records to read and does not move."""
+
+
+def wait_until_read(
+    kafka: Kafka,
+    group_id: str,
+    topics: Sequence[Topic],
+    stall_timeout_s: float,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Return when the group has committed past every record that is in the topics now.
+
+    Args:
+        progress: Called several times a second with the offsets passed and those there are; what it
+            raises ends the wait.
+
+    Raises:
+        StalledError: For ``stall_timeout_s`` the group committed nothing, and records are left.
+        NoBrokerError: The broker is away.
+    """
+    with open_admin(kafka) as admin:
+        end = end_offsets(admin, topics)
+        total = sum(end.values())
+        committed: Offsets = {}
+        moved_s = time.monotonic()
+        while True:
+            before, committed = committed, committed_offsets(admin, group_id, list(end))
+            progress(sum(min(committed[partition], offset) for partition, offset in end.items()), total)
+            if committed != before:
+                moved_s = time.monotonic()
+            elif not has_records(kafka, committed, end):
+                break
+            elif time.monotonic() - moved_s > stall_timeout_s:
+                names = ", ".join(topic.name for topic in topics)
+                raise StalledError(
+                    f"Group {group_id} has read {sum(committed.values()):,} of {total:,} offsets of {names} "
+                    f"and has not moved for {stall_timeout_s:g} s"
+                )
+            time.sleep(POLL_INTERVAL_S)
+        progress(total, total)
 
 
 def end_offsets(admin: KafkaAdminClient, topics: Sequence[Topic]) -> Offsets:
@@ -59,7 +104,7 @@ def has_records(kafka: Kafka, start: Offsets, end: Offsets) -> bool:
         for partition, offset in stretches.items():
             consumer.seek(partition, offset)
         while any(consumer.position(partition) < end[partition] for partition in stretches):
-            polled = consumer.poll(int(POLL_TIMEOUT_S * 1000))
+            polled = consumer.poll(int(POLL_INTERVAL_S * 1000))
             if any(
                 record.offset < end[partition] for partition, records in polled.items() for record in records
             ):

@@ -1,10 +1,11 @@
 """Lag, on topics written with and without transactions."""
 
+import pytest
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 
 from schemas.topics import OUTCOMES, VIEWS
 from streams.admin import open_admin
-from streams.lag import committed_offsets, end_offsets, has_records
+from streams.lag import StalledError, committed_offsets, end_offsets, has_records, wait_until_read
 from streams.settings import Kafka
 from streams.topics import create_topics
 
@@ -79,6 +80,36 @@ def test_a_group_that_is_at_the_end_has_nothing_to_read(fresh_broker: str) -> No
     assert {VIEWS_0: 3} == end
     assert not has_records(kafka, {VIEWS_0: 3}, end)
     assert has_records(kafka, {VIEWS_0: 2}, end)
+
+
+def test_a_group_that_does_not_move_is_an_error(fresh_broker: str) -> None:
+    """The message has the group, how far it came and of what."""
+    kafka = _with_topics(fresh_broker)
+    producer = KafkaProducer(bootstrap_servers=fresh_broker)
+    producer.send(VIEWS.name, b"view", partition=0).get(10)
+    producer.close()
+    with pytest.raises(StalledError, match="headrace-process has read 0 of 1 offsets of views"):
+        wait_until_read(kafka, GROUP_ID, [VIEWS], stall_timeout_s=0.1, progress=lambda done, total: None)
+
+
+def test_the_wait_ends_where_only_a_marker_is_left(fresh_broker: str) -> None:
+    """The group commits the position after the last record, and progress reaches its total."""
+    kafka = _with_topics(fresh_broker)
+    producer = _transactional(fresh_broker)
+    producer.begin_transaction()
+    producer.send(OUTCOMES.name, b"outcome", partition=0)
+    producer.send_offsets_to_transaction({OUTCOMES_0: OffsetAndMetadata(1, "", -1)}, GROUP_ID)
+    producer.commit_transaction()
+    producer.close()
+    seen = []
+    wait_until_read(
+        kafka,
+        GROUP_ID,
+        [OUTCOMES],
+        stall_timeout_s=10.0,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert [(1, 2), (1, 2), (2, 2)] == seen
 
 
 def _with_topics(servers: str) -> Kafka:

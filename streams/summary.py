@@ -1,0 +1,125 @@
+"""What a run amounted to: events in, decisions out, and what ClickHouse holds of them."""
+
+from collections.abc import Iterator
+
+import msgspec
+from kafka import KafkaConsumer
+from msgspec import Struct
+
+from schemas.topics import DECISIONS
+from streams.admin import open_admin
+from streams.lag import Offsets, end_offsets
+from streams.settings import Kafka
+from streams.sinks.store import Store
+
+QUERIES = (
+    "SELECT kind, policy, count() AS decisions, round(avg(p_click), 5) AS mean_p_click\n"
+    "FROM unique_decisions GROUP BY kind, policy ORDER BY decisions DESC",
+    "SELECT chosen_id, propensity, logit, contributions\n"
+    "FROM unique_decisions WHERE kind = 'placement' ORDER BY logit DESC LIMIT 5",
+    "SELECT task, model, argMax(examples, version) AS examples, argMax(log_loss, version) AS log_loss\n"
+    "FROM unique_model_progress GROUP BY task, model ORDER BY task, log_loss",
+)
+"""To try next: who decided, why an ad was chosen, and how well the models predict."""
+
+LOG_LOSS = """
+SELECT model, argMax(log_loss, version) AS log_loss
+FROM unique_model_progress WHERE task = 'ctr' GROUP BY model ORDER BY log_loss
+"""
+IDENTITIES = "SELECT uniqExact(decision_id) FROM decisions"
+TABLES = """
+SELECT name FROM system.tables
+WHERE database = currentDatabase() AND engine != 'View' AND name != 'schema_migrations' ORDER BY name
+"""
+
+POLL_TIMEOUT_MS = 200
+
+
+class Summary(Struct, frozen=True):
+    """Counts of one run, each decision counted once however often it was written."""
+
+    events: dict[str, int]
+    """By kind, and ``events`` for all; as the processor counted them, duplicates and late ones apart."""
+    slots: int
+    """Decisions that were asked for."""
+    decisions_on_topic: int
+    """Distinct decision ids on the topic."""
+    decisions_in_clickhouse: int
+    """Distinct decision ids in the table."""
+    log_loss: dict[str, float]
+    """Progressive log loss of click prediction by model, nats an example, the best first."""
+    rows: dict[str, int]
+    """By table, copies included."""
+    duration_s: float
+    """From the workers' start until the last event was processed."""
+
+    @property
+    def events_per_s(self) -> float:
+        """Events over ``duration_s``."""
+        return self.events["events"] / self.duration_s
+
+
+def summarize(kafka: Kafka, store: Store, counts: dict[str, int], duration_s: float) -> Summary:
+    """Gather the numbers; reads the whole topic of decisions.
+
+    Args:
+        counts: Of the processor, as ``streams.state.counters.read`` returns them.
+        duration_s: See ``Summary``.
+
+    Raises:
+        StoreError: ClickHouse failed.
+        NoBrokerError: The broker is away.
+    """
+    tables = [str(name) for (name,) in store.query(TABLES).rows]
+    return Summary(
+        events={name: count for name, count in counts.items() if name not in ("slots", "decisions")},
+        slots=counts["slots"],
+        decisions_on_topic=len(set(_decision_ids(kafka))),
+        decisions_in_clickhouse=int(store.query(IDENTITIES).rows[0][0]),
+        log_loss={str(model): float(loss) for model, loss in store.query(LOG_LOSS).rows},
+        rows={table: int(store.query(f"SELECT count() FROM {table}").rows[0][0]) for table in tables},
+        duration_s=duration_s,
+    )
+
+
+def as_text(summary: Summary) -> str:
+    """The summary for a terminal."""
+    kinds = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in summary.events.items())
+    losses = ", ".join(f"{model} {loss:.5f}" for model, loss in summary.log_loss.items())
+    rows = ", ".join(f"{table} {count:,}" for table, count in summary.rows.items())
+    return (
+        f"Events      {kinds}\n"
+        f"            {summary.events_per_s:,.0f} events/s, {summary.duration_s:.1f} s "
+        "from the start of the workers\n"
+        f"Decisions   {summary.slots:,} asked for, {summary.decisions_on_topic:,} on the topic, "
+        f"{summary.decisions_in_clickhouse:,} in ClickHouse, each counted once by its identity\n"
+        f"Log loss    {losses or 'no example yet'} (clicks, nats an example; mean is the null model)\n"
+        f"Rows        {rows}"
+    )
+
+
+class _Identity(Struct):
+    decision_id: str
+
+
+def _decision_ids(kafka: Kafka) -> Iterator[str]:
+    with open_admin(kafka) as admin:
+        end = end_offsets(admin, [DECISIONS])
+    # Decisions leave before the transaction, so there is nothing to wait for and nothing to filter.
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers.split(","), group_id=None, max_poll_records=10_000
+    )
+    decode = msgspec.json.Decoder(_Identity).decode
+    try:
+        consumer.assign(list(end))
+        consumer.seek_to_beginning()
+        while _remaining(consumer, end):
+            for records in consumer.poll(POLL_TIMEOUT_MS).values():
+                for record in records:
+                    yield decode(record.value).decision_id
+    finally:
+        consumer.close()
+
+
+def _remaining(consumer: KafkaConsumer, end: Offsets) -> bool:
+    return any(consumer.position(partition) < offset for partition, offset in end.items())

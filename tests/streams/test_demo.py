@@ -1,0 +1,54 @@
+"""The demo, with a double for the worker and data sets that were fetched before."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from streams.demo import DATASETS, demo
+from streams.embedded.process import ProcessError
+from streams.settings import Embedded, Kafka, Settings
+
+WORKER_DOUBLE = (sys.executable, str(Path(__file__).with_name("worker_double.py")))
+VIEW = '{"type":"view","event_id":"e%d","user_id":"u1","ts_ms":1514764800000,"page":"home"}\n'
+COUNTS = {"events": 6, "views": 6, "dead_letters": 0, "slots": 1, "decisions": 1}
+
+pytestmark = pytest.mark.usefixtures("broker", "engine")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose data directory holds both data sets, of five views each."""
+    for dataset in DATASETS:
+        with gzip.open(tmp_path / f"{dataset}.jsonl.gz", "wt") as file:
+            file.writelines(VIEW % number for number in range(5))
+    return Settings(embedded=Embedded(data_dir=str(tmp_path)), kafka=Kafka(partitions=2))
+
+
+def test_the_summary_follows_when_all_groups_are_through(settings: Settings, tmp_path: Path) -> None:
+    """Decisions are counted by identity, addresses are announced, and nothing is left behind."""
+    before = set(psutil.Process().children(recursive=True))
+    with demo(settings, lambda _: COUNTS, limit=3, worker_command=WORKER_DOUBLE) as running:
+        summary = running.summary
+        started = set(psutil.Process().children(recursive=True)) - before
+        assert running.settings.clickhouse.engine_url == (tmp_path / "engine.url").read_text().strip()
+        assert running.settings.kafka.bootstrap_servers == (tmp_path / "broker.url").read_text().strip()
+        running.check()
+    assert {"events": 6, "views": 6, "dead_letters": 0} == summary.events
+    assert (1, 1, 0) == (summary.slots, summary.decisions_on_topic, summary.decisions_in_clickhouse)
+    assert 0 == summary.rows["decisions"]
+    assert {} == summary.log_loss
+    assert 3 == len(started)
+    assert not [child for child in started if child.is_running()]
+    assert {f"{dataset}.jsonl.gz" for dataset in DATASETS} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_worker_that_crashes_ends_the_demo(settings: Settings, tmp_path: Path) -> None:
+    """The error has the end of the worker's log, and the logs are kept."""
+    command = (*WORKER_DOUBLE, "--crash")
+    with pytest.raises(ProcessError) as caught, demo(settings, lambda _: COUNTS, worker_command=command):
+        pass
+    assert "worker 0 ended with status 1; the end of its log:\nthe wheel broke" == str(caught.value)
+    assert 1 == len(list(tmp_path.glob("demo-*/worker-0.log")))
