@@ -22,7 +22,7 @@ async def load(kafka: Kafka, mix: Mix) -> None:
     A record's offset is its place in its list.
 
     Raises:
-        BrokerUnreachable, TopicError: The topics could not be created.
+        NoBrokerError, TopicError: The topics could not be created.
         aiokafka.errors.KafkaError: The broker refused a batch.
     """
     with open_admin(kafka) as admin:

@@ -27,6 +27,8 @@ class Measurement(Struct, frozen=True):
     events_per_s: float
     worker_cpu_us_per_event: float
     broker_cpu_us_per_event: float
+    learned_after_s: float | None = None
+    """What Headrace's learner, which runs beside, still needed after the last event."""
 
 
 class MeasurementError(RuntimeError):

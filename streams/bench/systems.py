@@ -1,6 +1,5 @@
 """The measured systems: how each is started over a loaded broker, and how far it has come."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,7 @@ from streams.admin import open_admin
 from streams.bench.progress import last_report
 from streams.embedded.process import Process
 from streams.lag import committed_offsets
-from streams.settings import ENVIRONMENT_PREFIX, Kafka
+from streams.settings import Kafka, Processing, Settings, child_environment
 
 System = Literal["headrace", "plain_faust", "passthrough"]
 SYSTEMS: tuple[System, ...] = ("headrace", "plain_faust", "passthrough")
@@ -34,7 +33,14 @@ class Plan(Struct, frozen=True):
     warm_up_share: float = 0.1
     click_window_s: float = 50.0
     lateness_s: float = 10.0
-    """Short, so that labels fall due many times within a run: the stream has 100 events a second."""
+    """Of event time, of which a run has minutes: shorter than shipped, so that labels fall due in it."""
+
+    def settings(self, bootstrap_servers: str) -> Settings:
+        """The shipped settings, but for the two windows and the broker."""
+        return Settings(
+            kafka=Kafka(bootstrap_servers=bootstrap_servers, partitions=self.partitions),
+            processing=Processing(click_window_s=self.click_window_s, lateness_s=self.lateness_s),
+        )
 
     def events_of(self, system: System) -> int:
         """How many events a system gets."""
@@ -49,19 +55,17 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(system: System, plan: Plan, kafka: Kafka, log_path: Path) -> Iterator[Running]:
+def running(system: System, plan: Plan, settings: Settings, log_path: Path) -> Iterator[Running]:
     """Start a system over a loaded broker; it is stopped on exit.
 
     Raises:
         ProcessError: It did not start.
     """
     process = Process(
-        name=system.replace("_", "-"),
-        command=[sys.executable, "-m", *_command(system, plan, kafka)],
+        name=system,
+        command=[sys.executable, "-m", *_command(system, plan, settings.kafka)],
         log_path=log_path,
-        environment={
-            name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)
-        },
+        environment=child_environment(settings),
     )
     with ExitStack() as stack:
         stack.enter_context(process)
@@ -69,25 +73,22 @@ def running(system: System, plan: Plan, kafka: Kafka, log_path: Path) -> Iterato
             yield Running(process, lambda: last_report(log_path))
             return
         # Watched from outside, by what its transactions have committed.
-        admin = stack.enter_context(open_admin(kafka))
-        partitions = [TopicPartition(topic.name, p) for topic in INPUTS for p in range(kafka.partitions)]
-        group_id = f"{kafka.group_id}-process"
+        admin = stack.enter_context(open_admin(settings.kafka))
+        group_id = f"{settings.kafka.group_id}-process"
+        partitions = [TopicPartition(topic.name, p) for topic in INPUTS for p in range(plan.partitions)]
         yield Running(process, lambda: sum(committed_offsets(admin, group_id, partitions).values()))
 
 
 def _command(system: System, plan: Plan, kafka: Kafka) -> list[str]:
-    events, servers = str(plan.events_of(system)), kafka.bootstrap_servers
+    if system == "headrace":
+        return ["streams", "worker", "--roles", "process,learn"]
+    arguments = [kafka.bootstrap_servers, str(plan.events_of(system))]
     if system == "passthrough":
-        return ["streams.bench.passthrough", servers, events]
-    if system == "plain_faust":
-        label_delay_s = plan.click_window_s + plan.lateness_s
-        return ["streams.bench.plain_faust", servers, events, str(plan.seed), str(label_delay_s)]
-    overrides = {
-        "kafka.bootstrap_servers": servers,
-        "kafka.group_id": kafka.group_id,
-        "kafka.partitions": kafka.partitions,
-        "processing.click_window_s": plan.click_window_s,
-        "processing.lateness_s": plan.lateness_s,
-    }
-    options = [word for name, value in overrides.items() for word in ("--set", f"{name}={value}")]
-    return ["streams", *options, "worker", "--roles", "process,learn"]
+        return ["streams.bench.passthrough", *arguments]
+    # Headrace waits for late clicks before it closes a window.
+    return [
+        "streams.bench.plain_faust",
+        *arguments,
+        str(plan.seed),
+        str(plan.click_window_s + plan.lateness_s),
+    ]

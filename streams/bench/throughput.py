@@ -11,18 +11,19 @@ from statistics import median
 
 import psutil
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.events import View, decode_view
-from schemas.topics import DECISIONS, VIEWS
+from schemas.topics import DECISIONS, EXAMPLES, VIEWS
 from streams.admin import open_admin
 from streams.bench.load import load
 from streams.bench.measure import Measurement, MeasurementError, Sample, measure
 from streams.bench.mix import Mix, generate
 from streams.bench.systems import Plan, Running, System, running
 from streams.embedded.broker import broker
-from streams.embedded.process import ProcessError
-from streams.lag import end_offsets
-from streams.settings import Kafka
+from streams.embedded.process import Process, ProcessError
+from streams.lag import StalledError, end_offsets, wait_until_read
+from streams.settings import Kafka, Settings
 
 POLL_INTERVAL_S = {"headrace": 0.05, "plain_faust": 0.05, "passthrough": 0.005}
 """A poll of Headrace asks the broker; the pass-through is done within two seconds."""
@@ -70,7 +71,7 @@ def run(plan: Plan, advance: Callable[[], None], keep_going: bool = False) -> Re
         for system in plan.systems:
             try:
                 runs[system].append(run_once(system, plan, mixes[plan.events_of(system)]))
-            except (BenchError, MeasurementError, ProcessError) as error:
+            except (BenchError, MeasurementError, ProcessError, StalledError) as error:
                 failure = f"{system}, repetition {repetition + 1}: {error}"
                 if not keep_going:
                     raise BenchError(failure) from error
@@ -85,6 +86,7 @@ def run_once(system: System, plan: Plan, mix: Mix) -> Measurement:
     Raises:
         BenchError: It stalled, or decided less than was asked for.
         ProcessError: The broker or the system ended early.
+        StalledError: The learner does not get through its examples.
         MeasurementError: There were too few events to tell a rate.
     """
     events = plan.events_of(system)
@@ -92,13 +94,15 @@ def run_once(system: System, plan: Plan, mix: Mix) -> Measurement:
         tempfile.TemporaryDirectory(prefix="headrace-bench-") as run_dir,
         broker(Path(run_dir) / "broker") as bootstrap_servers,
     ):
-        kafka = Kafka(bootstrap_servers=bootstrap_servers, partitions=plan.partitions)
-        asyncio.run(load(kafka, mix))
-        with running(system, plan, kafka, Path(run_dir) / "system.log") as started:
+        settings = plan.settings(bootstrap_servers)
+        asyncio.run(load(settings.kafka, mix))
+        with running(system, plan, settings, Path(run_dir) / "system.log") as started:
             samples = _watch(started, _listener(bootstrap_servers), events, POLL_INTERVAL_S[system])
+            learned_after_s = _wait_for_learner(settings, started.process) if system == "headrace" else None
         if system != "passthrough":
-            _check_decisions(kafka, mix)
-    return measure(samples, events, round(plan.warm_up_share * events))
+            _check_decisions(settings.kafka, mix)
+    measured = measure(samples, events, round(plan.warm_up_share * events))
+    return replace(measured, learned_after_s=learned_after_s)
 
 
 def report(plan: Plan, runs: dict[System, list[Measurement]], failures: list[str]) -> Report:
@@ -148,6 +152,14 @@ def _watch(started: Running, broker_process: psutil.Process, events: int, interv
                 f"the end of its log:\n{started.process.log_tail()}"
             )
     return samples
+
+
+def _wait_for_learner(settings: Settings, process: Process) -> float:
+    """Seconds until every example has been learned: a learner that trails has left work for later."""
+    started_s = time.monotonic()
+    group_id = f"{settings.kafka.group_id}-learn"
+    wait_until_read(settings.kafka, group_id, [EXAMPLES], STALL_TIMEOUT_S, lambda *_: process.check())
+    return time.monotonic() - started_s
 
 
 def _cpu_s(process: psutil.Process) -> float:
