@@ -56,9 +56,8 @@ class Challenger:
         if parts[0].kind == "snapshot":
             self.model = self.model.clone()
         for part in parts:
+            buckets, weights = bucket_array(part).tolist(), float_array(part.weights).tolist()
             # River has no public setter of weights; its version is pinned.
-            self.model._weights.update(
-                zip(bucket_array(part).tolist(), float_array(part.weights).tolist(), strict=True)
-            )
+            self.model._weights.update(dict(zip(buckets, weights, strict=True)))
             self.model.intercept = part.intercept
             self.model.optimizer.n_iterations = part.steps

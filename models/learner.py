@@ -30,6 +30,8 @@ class Learner:
 
     Attributes
     ----------
+    tasks
+        What learns each task.
     version
         Offset in `examples` after the last one learned; -1 before anything was learned.
     rejected
@@ -47,7 +49,7 @@ class Learner:
         snapshot_every: int = 64,
     ) -> None:
         self.version = -1
-        self._tasks = {
+        self.tasks = {
             task: TaskLearner(task, FTRLProximal(bits, alpha, beta, l1, l2, delayed), challenger_sample)
             for task, delayed in DELAYED.items()
         }
@@ -58,7 +60,7 @@ class Learner:
 
     @property
     def rejected(self) -> int:
-        return sum(learner.rejected for learner in self._tasks.values())
+        return sum(learner.rejected for learner in self.tasks.values())
 
     def learn(self, examples: Sequence[Example], next_offset: int) -> None:
         """Learn examples in the topic's order; ``next_offset`` is the offset in `examples` after them.
@@ -71,7 +73,7 @@ class Learner:
             raise ValueError(
                 f"Expected examples from offset {self.version} on, got some before {next_offset}"
             )
-        for task, learner in self._tasks.items():
+        for task, learner in self.tasks.items():
             learner.learn([example for example in examples if example.task == task])
         self.version = next_offset
 
@@ -90,7 +92,7 @@ class Learner:
         place = "snapshot" if is_snapshot else f"delta/{self._deltas}"
         follows = -1 if is_snapshot else self._published_version
         records: dict[str, bytes | None] = {}
-        for task, learner in self._tasks.items():
+        for task, learner in self.tasks.items():
             for model, part in learner.take_parts(kind, self.version, follows):
                 records[f"{task}/{model}/{place}/{part.part}"] = encode_model_record(part)
             for key, progress in learner.reports(self.version):
@@ -113,13 +115,13 @@ class Learner:
                 continue
             self._keys.add(key)
             record = decode_model_record(value)
-            self._tasks[record.task].take(record)
-        versions = sorted({version for learner in self._tasks.values() for version in learner.versions()})
+            self.tasks[record.task].take(record)
+        versions = sorted({version for learner in self.tasks.values() for version in learner.versions()})
         if len(versions) > 1:
             raise ValueError(
                 f"Expected one version of all weights in topic `model`, got {versions}: it is incomplete; "
                 "delete its records to learn again from the first example"
             )
-        for learner in self._tasks.values():
+        for learner in self.tasks.values():
             learner.resume()
         self.version = self._published_version = versions[0]

@@ -6,7 +6,6 @@ from models.ftrl import closed_form
 from models.parts import Assembly, bucket_array, float_array
 from schemas.model import ModelRecord, Task, Weights
 
-
 DECIMALS = 6
 
 
