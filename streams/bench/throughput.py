@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import aiokafka.errors
+import kafka.errors
 import psutil
 from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.events import View, decode_view
 from schemas.topics import DECISIONS, EXAMPLES, VIEWS
-from streams.admin import open_admin
+from streams.admin import NoBrokerError, open_admin
 from streams.bench.load import load
 from streams.bench.measure import Measurement, MeasurementError, Sample, measure
 from streams.bench.mix import Mix, generate
@@ -24,11 +26,23 @@ from streams.embedded.broker import broker
 from streams.embedded.process import Process, ProcessError
 from streams.lag import StalledError, end_offsets, wait_until_read
 from streams.settings import Kafka, Settings
+from streams.topics import TopicError
 
 POLL_INTERVAL_S = {"headrace": 0.05, "plain_faust": 0.05, "passthrough": 0.005}
 """A poll of Headrace asks the broker; the pass-through is done within two seconds."""
 STALL_TIMEOUT_S = 120.0
 """Longer than any system takes to start, join and compile."""
+
+
+RUN_ERRORS = (
+    MeasurementError,
+    ProcessError,
+    StalledError,
+    NoBrokerError,
+    TopicError,
+    kafka.errors.KafkaError,
+    aiokafka.errors.KafkaError,
+)
 
 
 class BenchError(RuntimeError):
@@ -71,7 +85,7 @@ def run(plan: Plan, advance: Callable[[], None], keep_going: bool = False) -> Re
         for system in plan.systems:
             try:
                 runs[system].append(run_once(system, plan, mixes[plan.events_of(system)]))
-            except (BenchError, MeasurementError, ProcessError, StalledError) as error:
+            except (BenchError, *RUN_ERRORS) as error:
                 failure = f"{system}, repetition {repetition + 1}: {error}"
                 if not keep_going:
                     raise BenchError(failure) from error
@@ -85,9 +99,7 @@ def run_once(system: System, plan: Plan, mix: Mix) -> Measurement:
 
     Raises:
         BenchError: It stalled, or decided less than was asked for.
-        ProcessError: The broker or the system ended early.
-        StalledError: The learner does not get through its examples.
-        MeasurementError: There were too few events to tell a rate.
+        RUN_ERRORS: The broker or the system failed, or there were too few events to tell a rate.
     """
     events = plan.events_of(system)
     with (

@@ -1,6 +1,9 @@
 """``headrace bench``: what Headrace can do on this machine."""
 
+import signal
+import sys
 from statistics import median
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -79,6 +82,7 @@ def throughput(
         raise click.ClickException(
             f"The benchmark needs {error.name}: pip install 'headrace[bench,embedded]'"
         ) from None
+    signal.signal(signal.SIGTERM, _exit)
     plan = Plan(
         systems=tuple(system for system in SYSTEMS if not only or system in only),
         events=events,
@@ -98,6 +102,11 @@ def throughput(
         raise click.ClickException("; ".join(report.failures))
 
 
+def _exit(number: int, frame: FrameType | None) -> None:
+    """Leave by an exception, so that what runs is stopped on the way."""
+    sys.exit(128 + number)
+
+
 def _table(report: "Report") -> str:
     lines = [f"{'system':12} {'events/s':>10} {'worker us/event':>16} {'broker us/event':>16}   single runs"]
     for system, runs in report.runs.items():
@@ -107,6 +116,9 @@ def _table(report: "Report") -> str:
             broker_us = median(run.broker_cpu_us_per_event for run in runs)
             single = ", ".join(f"{run.events_per_s:,.0f}" for run in runs)
             lines.append(f"{system:12} {rate:>10,.0f} {worker_us:>16.1f} {broker_us:>16.1f}   {single}")
+    learned_after_s = [run.learned_after_s for run in report.runs.get("headrace", ()) if run.learned_after_s]
+    if learned_after_s:
+        lines.append(f"headrace's learner was through {median(learned_after_s):.1f} s after the last event")
     for name, ratio in (
         ("plain Faust", report.headrace_to_plain_faust),
         ("the pass-through", report.headrace_to_passthrough),
