@@ -7,10 +7,16 @@ from datetime import date, datetime
 from typing import Any
 
 from clickhouse_driver import Client
-from clickhouse_driver.errors import Error, ServerException
+from clickhouse_driver.errors import (
+    Error,
+    NetworkError,
+    ServerException,
+    SocketTimeoutError,
+    TypeMismatchError,
+)
 
 from streams.settings import ClickHouse
-from streams.sinks.store import Result, UncertainError, fail
+from streams.sinks.store import RefusedError, Result, UncertainError, fail, without_values
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
@@ -42,10 +48,12 @@ class ClickHouseStore:
 
     def insert(self, table: str, columns: dict[str, list[Any]], token: str) -> None:
         sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+        block = list(columns.values())
         settings = {"insert_deduplication_token": token}
-        self._ask(
-            lambda: self._client().execute(sql, list(columns.values()), columnar=True, settings=settings)
-        )
+        try:
+            self._ask(lambda: self._client().execute(sql, block, columnar=True, settings=settings))
+        except RefusedError as error:
+            raise RefusedError(f"Block {token} for {table}: {without_values(str(error))}") from None
 
     def close(self) -> None:
         for client in self._clients:
@@ -76,9 +84,14 @@ class ClickHouseStore:
             return question()
         except ServerException as error:
             fail(error.code, f"ClickHouse error {error.code}: {_first_line(error.message)}")
-        except (Error, EOFError, OSError) as error:
+        except (NetworkError, SocketTimeoutError, EOFError, OSError) as error:
             address = f"{self._settings.host}:{self._settings.port}"
-            raise UncertainError(f"ClickHouse at {address} did not answer: {error}") from error
+            raise UncertainError(f"ClickHouse at {address} did not answer: {error!r}") from error
+        except TypeMismatchError as error:
+            column = str(error).rpartition("for column ")[2]
+            raise RefusedError(f"a value does not fit into column {column}") from None
+        except Error as error:
+            raise RefusedError(f"{type(error).__name__}: {error}") from None
 
 
 def _first_line(message: str) -> str:

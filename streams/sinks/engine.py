@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from streams.sinks.store import Result, StoreError, UncertainError, fail
+from streams.sinks.store import RefusedError, Result, StoreError, UncertainError, fail, without_values
 
 ANSWER_TIMEOUT_S = 60
 
@@ -55,7 +55,10 @@ class EngineStore:
             f"INSERT INTO {table} ({', '.join(columns)}) "
             f"SETTINGS insert_deduplication_token = '{literal}' FORMAT JSONColumns"
         )
-        self._ask({"database": self._database, "query": sql}, orjson.dumps(columns))
+        try:
+            self._ask({"database": self._database, "query": sql}, orjson.dumps(columns))
+        except RefusedError as error:
+            raise RefusedError(f"Block {token} for {table}: {without_values(str(error))}") from None
 
     def close(self) -> None:
         for connection in self._connections:
@@ -72,7 +75,10 @@ class EngineStore:
             address = f"{self._host}:{self._port}"
             raise UncertainError(f"The embedded engine at {address} did not answer: {error!r}") from error
         if response.status != 200:
-            fail(int(response.headers.get("X-ClickHouse-Exception-Code", 0)), answer.decode().strip())
+            fail(
+                int(response.headers.get("X-ClickHouse-Exception-Code", 0)),
+                answer.decode(errors="replace").strip(),
+            )
         return answer
 
     def _connection(self) -> HTTPConnection:

@@ -1,5 +1,6 @@
 """Where rows go and questions are answered: a ClickHouse server, or the embedded engine."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -98,3 +99,12 @@ def open_store(settings: ClickHouse) -> Store:
 def fail(code: int, message: str) -> NoReturn:
     """Raise what an error of ClickHouse with this code means to the caller."""
     raise (UncertainError if code in RETRIABLE_CODES else RefusedError)(message)
+
+
+def without_values(message: str) -> str:
+    """An insert's error without what it quotes: values of the block, which may be personal.
+
+    >>> without_values("Cannot parse input: expected '\"' before: 'u1\"]': (while reading position)")
+    'Cannot parse input: expected ...: (while reading position)'
+    """
+    return re.sub(r"'.*'", "...", message, flags=re.DOTALL)

@@ -1,0 +1,89 @@
+"""The migrations of ClickHouse, on the embedded engine."""
+
+import pytest
+
+from schemas.dead_letters import DeadLetter
+from schemas.decisions import Candidates, Decision
+from schemas.model import Progress
+from schemas.outcomes import Outcome
+from streams.sinks import migrations
+from streams.sinks.engine import EngineStore
+from streams.sinks.migrations import Migration, MigrationError
+from streams.sinks.store import RefusedError
+
+ONE = Migration(1, "one", "-- Why.\nCREATE TABLE IF NOT EXISTS one (x String DEFAULT 'a;b') ENGINE = Log;\n")
+TWO = Migration(2, "two", "CREATE TABLE IF NOT EXISTS two (x Int8)\n-- no key\nENGINE = Log;\n")
+
+
+def test_every_file_is_numbered_in_a_row() -> None:
+    """The numbers are 1, 2, 3 and so on, without a gap."""
+    numbers = [migration.number for migration in migrations.load()]
+    assert list(range(1, len(numbers) + 1)) == numbers
+
+
+def test_comments_and_inner_semicolons_do_not_split() -> None:
+    """Only a semicolon at the end of a line ends a statement, and comment lines are left out."""
+    assert ["CREATE TABLE IF NOT EXISTS one (x String DEFAULT 'a;b') ENGINE = Log"] == ONE.statements
+    assert ["CREATE TABLE IF NOT EXISTS two (x Int8)\nENGINE = Log"] == TWO.statements
+
+
+def test_only_new_migrations_are_applied(bare_store: EngineStore, database: str) -> None:
+    """The first run lays one, the second what came after it, the third nothing."""
+    runs = [migrations.apply(bare_store, database, files) for files in ([ONE], [ONE, TWO], [ONE, TWO])]
+    assert [["0001_one"], ["0002_two"], []] == runs
+
+
+def test_a_run_that_broke_off_is_taken_up(bare_store: EngineStore, database: str) -> None:
+    """A statement that fails leaves its migration unapplied; the mended file is applied."""
+    broken = Migration(2, "two", TWO.sql + "SELECT nonsense;\n")
+    with pytest.raises(RefusedError, match="nonsense"):
+        migrations.apply(bare_store, database, [ONE, broken])
+    assert ["0002_two"] == migrations.apply(bare_store, database, [ONE, TWO])
+
+
+def test_a_changed_file_is_refused(bare_store: EngineStore, database: str) -> None:
+    """The message names the file, both checksums and the way out."""
+    migrations.apply(bare_store, database, [ONE])
+    changed = Migration(1, "one", ONE.sql + "\n")
+    with pytest.raises(MigrationError) as caught:
+        migrations.apply(bare_store, database, [changed])
+    assert (
+        f"0001_one.sql was applied with checksum {ONE.checksum[:12]} and now has {changed.checksum[:12]}: "
+        "put the file back, and make the change in a new one"
+    ) == str(caught.value)
+
+
+def test_a_newer_database_is_refused(bare_store: EngineStore, database: str) -> None:
+    """A migration that this version does not know stops it."""
+    migrations.apply(bare_store, database, [ONE, TWO])
+    with pytest.raises(MigrationError, match="has had migration 0002_two, which this version"):
+        migrations.apply(bare_store, database, [ONE])
+
+
+def test_the_tables_have_a_column_for_every_field(store: EngineStore, database: str) -> None:
+    """A field that is added to a struct and to no migration is found here."""
+    of_record = {"topic_partition", "topic_offset"}
+    expected = {
+        "decisions": {*Decision.__struct_fields__, *(f"candidate_{f}" for f in Candidates.__struct_fields__)}
+        - {"candidates"},
+        "outcomes": {*Outcome.__struct_fields__},
+        "dead_letters": {
+            *DeadLetter.__struct_fields__, "raw_base64", "source_topic", "source_partition", "source_offset",
+        } - {"topic", "partition", "offset"},
+        "model_progress": {*Progress.__struct_fields__},
+    }  # fmt: skip
+    found: dict[str, set[str]] = {table: set() for table in expected}
+    for table, column in store.query(
+        "SELECT table, name FROM system.columns WHERE database = {database:String}", {"database": database}
+    ).rows:
+        if table in found:
+            found[table].add(column)
+    computed = {"ts", "recency"}
+    assert {table: fields | of_record | computed for table, fields in expected.items()} == found
+
+
+@pytest.mark.parametrize("table", ["decisions", "outcomes", "dead_letters", "model_progress"])
+def test_the_tables_remember_tokens(store: EngineStore, database: str, table: str) -> None:
+    """Each table's DDL sets the window without which tokens are ignored."""
+    [[ddl]] = store.query(f"SHOW CREATE TABLE {table}").rows
+    assert "non_replicated_deduplication_window = 10000" in ddl
