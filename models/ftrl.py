@@ -322,10 +322,13 @@ class FTRLProximal(base.Classifier):
                 continue
             if isinstance(value, str):
                 features.append((stable_key(f"{name}={value}") & mask, 1.0))
-            elif math.isfinite(number := float(value)):
-                clipped = min(max(number, -MAX_VALUE), MAX_VALUE)
-                features.append((stable_key(str(name)) & mask, clipped))
+                continue
+            number = float(value)
+            if abs(number) <= MAX_VALUE:
+                features.append((stable_key(str(name)) & mask, number))
+            elif math.isfinite(number):
+                features.append((stable_key(str(name)) & mask, math.copysign(MAX_VALUE, number)))
         features.sort()  # floating-point sums depend on the order, which must not be that of the keys
         buckets = np.array([bucket for bucket, _ in features], np.uint32)
-        values = np.array([value for _, value in features], np.float64)
+        values = np.array([number for _, number in features], np.float64)
         return buckets, values, np.array([0, len(features)], np.int64)
