@@ -182,10 +182,9 @@ async def _sender(settings: Settings) -> AsyncIterator[_Sender]:
         request_timeout_ms=int(timeout_s * 1000),
     )
     try:
-        await producer.start()
         try:
-            partitions = {topic: await _partition_count(producer, topic) for topic in TOPICS}
-            yield _Sender(producer, partitions, timeout_s)
+            await producer.start()
+            yield _Sender(producer, await _partition_counts(producer), timeout_s)
         finally:
             await asyncio.wait_for(producer.stop(), timeout_s)
     except KafkaConnectionError:
@@ -200,10 +199,11 @@ async def _sender(settings: Settings) -> AsyncIterator[_Sender]:
         raise ReplayError(f"the broker at {servers} refused: {error!r}") from None
 
 
-async def _partition_count(producer: Any, topic: str) -> int:
-    try:
-        return len(await producer.partitions_for(topic))
-    except KafkaError as error:
-        raise ReplayError(
-            f"topic {topic} is not there ({type(error).__name__}); run `headrace init`"
-        ) from None
+async def _partition_counts(producer: Any) -> dict[str, int]:
+    # The metadata of all topics, since to ask for one by name makes many brokers create it.
+    metadata = await producer.client.fetch_all_metadata()
+    counts = {topic: len(metadata.partitions_for_topic(topic) or ()) for topic in TOPICS}
+    missing = [topic for topic, count in counts.items() if not count]
+    if missing:
+        raise ReplayError(f"the broker has no topic {', '.join(missing)}; create it with `headrace init`")
+    return counts

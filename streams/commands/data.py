@@ -52,7 +52,7 @@ def fetch(settings: Settings, dataset: str, out: Path | None, force: bool, as_js
     if as_json:
         click.echo(orjson.dumps({**msgspec.to_builtins(report), "kept": False}))
         return
-    click.echo(f"Wrote {path}: " + ", ".join(f"{count:,} {kind}" for kind, count in report.counts.items()))
+    click.echo(f"Wrote {path}: " + ", ".join(f"{kind} {count:,}" for kind, count in report.counts.items()))
     for rule, count in report.applied.items():
         click.echo(f"  {rule}: {count:,}")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import logging
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -61,6 +62,8 @@ def replay(
     Several files, each in time order, are merged by time. Lines that no worker can use are sent too:
     they become dead letters.
     """
+    # It logs every attempt to reach the broker; the replay says it once, when it gives up.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     size = sum(file.stat().st_size for file in files if file != STDIN)
     with click.progressbar(
         length=size, label="Replaying", file=click.get_text_stream("stderr"), hidden=STDIN in files
