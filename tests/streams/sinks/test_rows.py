@@ -94,7 +94,14 @@ def test_progress_is_its_fields(values: list[dict[str, Any]]) -> None:
 def test_a_dead_letter_keeps_every_byte(raw: bytes) -> None:
     """The bytes travel as base64; where the event was is told from where the record is."""
     coded = base64.b64encode(raw).decode()
-    value = {"topic": "views", "partition": 1, "offset": 7, "ts_ms": 5, "reason": "Expected `int`", "raw": coded}
+    value = {
+        "topic": "views",
+        "partition": 1,
+        "offset": 7,
+        "ts_ms": 5,
+        "reason": "Expected `int`",
+        "raw": coded,
+    }
     expected = {
         "source_topic": "views",
         "source_partition": 1,
