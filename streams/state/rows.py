@@ -126,7 +126,7 @@ def encode_rows(rows: Rows) -> list[bytes]:
     framed = np.zeros(len(rows), _framed(rows.dtype))
     framed["version"] = VERSION
     framed["row"] = rows
-    framed["checksum"] = _checksums(np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1))
+    framed["checksum"] = _checksums(_bytes(rows))
     whole, size = framed.tobytes(), framed.itemsize
     return [whole[i : i + size] for i in range(0, len(whole), size)]
 
@@ -153,13 +153,17 @@ def decode_rows(kind: bytes, values: Iterable[bytes]) -> Rows:
         other = framed["version"][framed["version"] != VERSION][0]
         raise ChangelogError(f"changelog rows of kind {kind!r}: expected version {VERSION}, got {other}")
     rows = np.ascontiguousarray(framed["row"])
-    if (framed["checksum"] != _checksums(rows.view(np.uint8).reshape(len(rows), -1))).any():
+    if (framed["checksum"] != _checksums(_bytes(rows))).any():
         raise ChangelogError(f"changelog rows of kind {kind!r}: a checksum does not match its row")
     return rows
 
 
 def _framed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype([("version", "u1"), ("row", dtype), ("checksum", "u4")])
+
+
+def _bytes(rows: Rows) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
 
 
 @njit(cache=True)

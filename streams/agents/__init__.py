@@ -1,0 +1,1 @@
+"""The three agents of a worker: ``process``, ``learn`` and ``sink``."""

@@ -1,0 +1,71 @@
+"""The agent that learns: examples in, versions of the weights out."""
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from faust.types import TP
+
+from models.learner import Learner
+from schemas.examples import decode_example
+from schemas.topics import EXAMPLES, MODEL
+from streams.delivery.restore import read_all
+from streams.delivery.transaction import Transactions
+from streams.delivery.transport import Mark, Rows
+from streams.settings import Settings
+
+SOURCE = TP(EXAMPLES.name, 0)
+
+
+class LearnJob:
+    """The one partition of `examples`.
+
+    A version of the weights and the offset up to which they have learned are written in one transaction;
+    after a crash the learner is that of the last version, and learns the examples since then again.
+    """
+
+    def __init__(self, settings: Settings, group_id: str) -> None:
+        learning = settings.learning
+        self.learner = Learner(
+            learning.bits, learning.alpha, learning.beta, learning.l1, learning.l2,
+            learning.challenger_sample, learning.snapshot_every,
+        )  # fmt: skip
+        self.progressed_at_s = time.monotonic()
+        self._settings = settings
+        self._transactions = Transactions(settings.kafka, group_id, group_id)
+        self._published_at_s = time.monotonic()
+
+    async def open(self) -> Mapping[TP, int]:
+        """Fence the learner before, then take up its last version."""
+        await self._transactions.open()
+        records = [record async for record in read_all(self._settings.kafka, MODEL.name, 0)]
+        if records:
+            self.learner.restore((key.decode(), value) for key, value in records)
+        return {SOURCE: self.learner.version} if self.learner.version >= 0 else {}
+
+    async def take(self, rows: Rows, marks: Mapping[TP, Mark], generation: int) -> None:
+        """Learn what came; publish when it is time."""
+        records = rows.get(SOURCE)
+        if records:
+            self.learner.learn([decode_example(record.value) for record in records], records[-1].offset + 1)
+            self.progressed_at_s = time.monotonic()
+        elif not any(mark.behind for mark in marks.values()):
+            self.progressed_at_s = time.monotonic()
+        if time.monotonic() - self._published_at_s >= self._settings.learning.publish_interval_s:
+            await self._publish()
+
+    async def finish(self) -> None:
+        """Publish what was learned."""
+        await self._publish()
+
+    async def close(self) -> None:
+        await self._transactions.close()
+
+    def full(self) -> Collection[TP]:
+        return ()
+
+    async def _publish(self) -> None:
+        self._published_at_s = time.monotonic()
+        messages: list[tuple[Any, Any]] = [(key.encode(), value) for key, value in self.learner.publish()]
+        if messages:
+            await self._transactions.commit({(MODEL.name, 0): messages}, {SOURCE: self.learner.version})

@@ -1,0 +1,162 @@
+"""The agent that processes: views, clicks and purchases in, decisions out, one transaction a checkpoint."""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from faust.types import TP
+
+from models.catalog import Catalog
+from models.serving import ServingWeights
+from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, STATE
+from streams.delivery.clients import confirm, send
+from streams.delivery.merge import EventTimeMerge
+from streams.delivery.restore import read_all
+from streams.delivery.transaction import Transactions
+from streams.delivery.transport import Mark, Rows
+from streams.processor.arrival import decode
+from streams.processor.processor import Processor
+from streams.settings import Settings
+
+CHUNK = 1000
+"""Events between two looks at the event loop: some 20 ms."""
+
+TOPIC_NUMBERS = {topic.name: number for number, topic in enumerate(INPUTS)}
+
+
+class ProcessJob:
+    """One partition number of the three input topics, with all the state behind it.
+
+    Decisions leave at once. Everything else that follows from the events leaves in one transaction with
+    the offsets of those events, about once a ``checkpoint_interval_s``; the transaction runs while the
+    next events are processed.
+    """
+
+    def __init__(
+        self, partition: int, settings: Settings, group_id: str, catalog: Catalog, weights: ServingWeights,
+        decisions: Any,
+    ) -> None:  # fmt: skip
+        self.partition = partition
+        self.processor = Processor(partition, settings, catalog, weights)
+        self.progressed_at_s = time.monotonic()
+        self._settings = settings
+        self._decisions = decisions
+        self._merge = EventTimeMerge()
+        self._transactions = Transactions(settings.kafka, f"{group_id}-{partition}", group_id)
+        self._unconfirmed: list[asyncio.Future[Any]] = []
+        self._commit: asyncio.Task[None] | None = None
+        self._committed_at_s = time.monotonic()
+        self._arrived_at_s = time.monotonic()
+        self._arrived_stream_ms = 0
+        self._changed = False
+        self._max_ahead_ms = int(settings.processing.max_ahead_s * 1000)
+
+    async def open(self) -> Mapping[TP, int]:
+        """Fence the owner before, then load what it committed last."""
+        await self._transactions.open()
+        records = [record async for record in read_all(self._settings.kafka, STATE.name, self.partition)]
+        state = self.processor.state
+        state.restore(records)
+        self.processor.restored()
+        self.progressed_at_s = self._arrived_at_s = time.monotonic()
+        self._arrived_stream_ms = state.stream_ms
+        return self._offsets() if state.restored else {}
+
+    async def take(self, rows: Rows, marks: Mapping[TP, Mark], generation: int) -> None:
+        """Merge what came into the sequence, process all of it that is ready, checkpoint when it is time."""
+        merge, now_s = self._merge, time.monotonic()
+        for tp, records in rows.items():
+            topic = TOPIC_NUMBERS[tp.topic]
+            merge.add(
+                decode(
+                    topic, self.partition, record.offset, record.timestamp, record.value, self._max_ahead_ms
+                )
+                for record in records
+            )
+        for tp, mark in marks.items():
+            merge.mark(TOPIC_NUMBERS[tp.topic], mark.behind)
+        while ready := merge.ready(CHUNK):
+            self.processor.process(ready)
+            self._changed = True
+            self._arrived_at_s = self.progressed_at_s = time.monotonic()
+            self._arrived_stream_ms = self.processor.state.stream_ms
+            await self._send_decisions()
+            await self._checkpoint_if_due()
+            await asyncio.sleep(0)
+        if merge.idle:
+            self.progressed_at_s = now_s
+            self._tick(now_s)
+        await self._checkpoint_if_due()
+
+    async def finish(self) -> None:
+        """Commit all that was processed; arrivals that still wait in the merge are read again later."""
+        await self._await_commit()
+        if self._changed:
+            self._start_commit()
+            await self._await_commit()
+
+    async def close(self) -> None:
+        if self._commit is not None:
+            self._commit.cancel()
+        await self._transactions.close()
+
+    def full(self) -> Collection[TP]:
+        return [TP(INPUTS[topic].name, self.partition) for topic in self._merge.full]
+
+    def _tick(self, now_s: float) -> None:
+        """Carry the stream time on: an idle partition is as old as its newest event and the wait since."""
+        idle_s = now_s - self._arrived_at_s
+        if idle_s < self._settings.processing.tick_interval_s or not self._arrived_stream_ms:
+            return
+        outcome_count = len(self.processor.output.outcomes) + len(self.processor.output.examples)
+        self.processor.advance(self._arrived_stream_ms + int(idle_s * 1000))
+        if len(self.processor.output.outcomes) + len(self.processor.output.examples) > outcome_count:
+            self._changed = True
+
+    async def _send_decisions(self) -> None:
+        decisions = self.processor.output.take_decisions()
+        if decisions:
+            self._unconfirmed += await send(self._decisions, DECISIONS.name, self.partition, decisions)
+
+    async def _checkpoint_if_due(self) -> None:
+        due = time.monotonic() - self._committed_at_s >= self._settings.processing.checkpoint_interval_s
+        if self._commit is not None and self._commit.done():
+            await self._await_commit()
+        if due and self._changed and self._commit is None:
+            self._start_commit()
+
+    def _start_commit(self) -> None:
+        """Take a copy of all changes now; write it while processing goes on."""
+        outcomes, examples, dead_letters = self.processor.output.take_committed()
+        messages = {
+            (STATE.name, self.partition): self.processor.state.drain(),
+            (OUTCOMES.name, self.partition): outcomes,
+            (EXAMPLES.name, 0): examples,
+            (DEAD_LETTERS.name, self.partition): dead_letters,
+        }
+        unconfirmed, self._unconfirmed = self._unconfirmed, []
+        self._changed = False
+        self._committed_at_s = time.monotonic()
+        self._commit = asyncio.create_task(self._run_commit(unconfirmed, messages, self._offsets()))
+
+    async def _run_commit(
+        self,
+        unconfirmed: list[asyncio.Future[Any]],
+        messages: Mapping[tuple[str, int], Any],
+        offsets: Mapping[TP, int],
+    ) -> None:
+        # The broker must have every decision before the offsets of its events are committed.
+        await confirm(unconfirmed, self._settings.kafka.request_timeout_s)
+        await self._transactions.commit({place: batch for place, batch in messages.items() if batch}, offsets)
+        self.progressed_at_s = time.monotonic()
+
+    async def _await_commit(self) -> None:
+        """Raise what the transaction raised: the worker ends, and the next owner goes on from the last one."""
+        if self._commit is not None:
+            commit, self._commit = self._commit, None
+            await commit
+
+    def _offsets(self) -> dict[TP, int]:
+        offsets = self.processor.state.offsets
+        return {TP(topic.name, self.partition): offset for topic, offset in zip(INPUTS, offsets, strict=True)}

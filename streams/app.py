@@ -1,0 +1,182 @@
+"""A worker: one Faust app a role, each with its own consumer group, in one process.
+
+From here to a decision: this file, ``agents/process.py``, ``processor/processor.py``,
+``processor/deciding.py``, ``models/placement.py``.
+"""
+
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import faust
+import mode
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+from mode.supervisors import CrashingSupervisor
+
+from models.catalog import Catalog
+from models.serving import ServingWeights
+from schemas.catalog import decode_entry
+from schemas.model import decode_model_record
+from schemas.topics import CATALOG, DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, MODEL, OUTCOMES, Topic
+from streams.agents.learn import LearnJob
+from streams.agents.process import ProcessJob
+from streams.agents.sink import SinkJob
+from streams.delivery.broadcast import Broadcast
+from streams.delivery.clients import new_producer
+from streams.delivery.ownership import Job, Ownership
+from streams.delivery.transport import SCHEME, BatchApp
+from streams.delivery.watchdog import Watchdog
+from streams.settings import Role, Settings
+from streams.sinks.store import open_store
+from streams.sinks.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+HEARTBEATS_A_SESSION = 5
+
+
+def new_worker(settings: Settings, roles: Collection[Role]) -> faust.Worker:
+    """A worker with the given roles, ready for ``execute_from_commandline``."""
+    services: list[mode.Service] = []
+    owners: list[Ownership] = []
+    apps: list[BatchApp] = []
+    for role in sorted(roles):
+        app = new_app(settings, role)
+        owner, needed = _ROLES[role](app, settings)
+        apps.append(app)
+        owners.append(owner)
+        services += needed
+    watchdog = Watchdog(
+        lambda: max(owner.stalled_s() for owner in owners), settings.processing.stall_timeout_s
+    )
+    worker = faust.Worker(
+        apps[0], *services, watchdog, *apps[1:], override_logging=False, quiet=True, redirect_stdouts=False
+    )
+    worker.spinner = None
+    return worker
+
+
+def new_app(settings: Settings, role: Role) -> BatchApp:
+    """The Faust app of a role; what departs from Faust's defaults is reasoned in ARCHITECTURE.md."""
+    kafka = settings.kafka
+    return BatchApp(
+        f"{kafka.group_id}-{role}",
+        broker=[f"{SCHEME}://{server}" for server in kafka.bootstrap_servers.split(",")],
+        datadir=tempfile.mkdtemp(prefix="headrace-"),
+        autodiscover=False,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=2,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_heartbeat_interval=kafka.session_timeout_s / HEARTBEATS_A_SESSION,
+        broker_rebalance_timeout=kafka.rebalance_timeout_s,
+        broker_request_timeout=max(kafka.request_timeout_s, kafka.session_timeout_s),
+        broker_max_poll_interval=300.0,
+        broker_max_poll_records=kafka.fetch_max_records,
+        producer_request_timeout=kafka.request_timeout_s,
+        consumer_auto_offset_reset="earliest",
+    )
+
+
+def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Service]]:
+    """Events to decisions, one job a partition number."""
+    catalog = Catalog(settings.learning.bits)
+    weights = ServingWeights("ctr", settings.learning.bits)
+    decisions = Producer(settings)
+    owner = Ownership(
+        app,
+        group_of=lambda tp: tp.partition,
+        new_job=lambda partition, tps: ProcessJob(
+            _whole(partition, tps), settings, app.conf.id, catalog, weights, decisions.client
+        ),
+    )
+    _agent(app, INPUTS, owner)
+
+    def learn_catalog(record: ConsumerRecord) -> None:
+        if record.value is None:
+            catalog.remove(record.key.decode())
+        else:
+            catalog.put(decode_entry(record.value))
+
+    def learn_weights(record: ConsumerRecord) -> None:
+        if record.value is not None:
+            weights.apply(decode_model_record(record.value))
+
+    return owner, [
+        decisions,
+        Broadcast(settings.kafka, CATALOG.name, learn_catalog),
+        Broadcast(settings.kafka, MODEL.name, learn_weights),
+    ]
+
+
+def _learn(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Service]]:
+    """Examples to weights; the group lets one worker at a time have the one partition."""
+    owner = Ownership(app, lambda tp: tp, lambda tp, tps: LearnJob(settings, app.conf.id))
+    _agent(app, (EXAMPLES,), owner)
+    return owner, []
+
+
+def _sink(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Service]]:
+    """Records to ClickHouse, one job a partition of a topic."""
+    store = open_store(settings.clickhouse)
+
+    def new_job(tp: TP, tps: Collection[TP]) -> Job:
+        stop = threading.Event()
+        return SinkJob(tp, settings, Writer(store, stop.wait), stop, app.consumer)
+
+    owner = Ownership(app, lambda tp: tp, new_job)
+    _agent(app, (DECISIONS, OUTCOMES, DEAD_LETTERS, MODEL), owner)
+    return owner, []
+
+
+_ROLES: dict[Role, Callable[[BatchApp, Settings], tuple[Ownership, list[mode.Service]]]] = {
+    "process": _process,
+    "learn": _learn,
+    "sink": _sink,
+}
+
+
+def _agent(app: BatchApp, topics: Sequence[Topic], owner: Ownership) -> None:
+    """One agent over the topics, whose failure ends the worker: a restart in place would skip a batch."""
+    channel = app.topic(
+        *(topic.name for topic in topics),
+        key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False,
+    )  # fmt: skip
+
+    @app.agent(channel, name=app.conf.id, supervisor_strategy=CrashingSupervisor)
+    async def agent(stream: Any) -> None:
+        async for event in stream.events():
+            await owner.take(event.value)
+
+
+def _whole(partition: int, tps: Collection[TP]) -> int:
+    """Check that a worker owns all input topics of a partition number, or none of them."""
+    missing = {topic.name for topic in INPUTS} - {tp.topic for tp in tps}
+    if missing:
+        raise RuntimeError(
+            f"partition {partition}: expected all of the input topics, got none of {sorted(missing)}; "
+            "they must have the same partition count, and every worker of the group the same version"
+        )
+    return partition
+
+
+class Producer(mode.Service):
+    """The producer of decisions, shared by all partitions of a worker."""
+
+    def __init__(self, settings: Settings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self.client: Any = None
+
+    async def on_start(self) -> None:
+        self.client = new_producer(self._settings.kafka)
+        await self.client.start()
+
+    async def on_stop(self) -> None:
+        if self.client is not None:
+            await self.client.stop()

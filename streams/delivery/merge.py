@@ -1,0 +1,78 @@
+"""The three input topics of one partition, as one sequence in event time."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from schemas.topics import INPUTS
+from streams.processor.arrival import Arrival
+
+MAX_BUFFERED = 20_000
+"""Arrivals of one topic that may wait for another topic before it is no longer read."""
+
+
+class EventTimeMerge:
+    """Merges topics by event time, after KIP-695.
+
+    The earliest head of all topics is next. A topic without a head holds the others back only while the
+    broker is known to hold records of it that have not come yet; a topic that is caught up is not waited
+    for. Inside a topic the order of offsets stays, whatever the times say. What cannot be decoded has no
+    time and is next at once.
+    """
+
+    def __init__(self) -> None:
+        self._queues: tuple[deque[Arrival], ...] = tuple(deque() for _ in INPUTS)
+        self._behind = [True for _ in INPUTS]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues))
+
+    @property
+    def full(self) -> Sequence[int]:
+        """Topics that should not be read for now."""
+        return [topic for topic, queue in enumerate(self._queues) if len(queue) >= MAX_BUFFERED]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is waiting and nothing is known to come."""
+        return not len(self) and not any(self._behind)
+
+    def add(self, arrivals: Iterable[Arrival]) -> None:
+        """Queue arrivals; those of one topic in order of offset."""
+        for arrival in arrivals:
+            self._queues[arrival.topic].append(arrival)
+
+    def mark(self, topic: int, behind: bool) -> None:
+        """Say whether the broker holds more of a topic than has been added."""
+        self._behind[topic] = behind
+
+    def ready(self, limit: int) -> list[Arrival]:
+        """Take the next arrivals, at most ``limit``; empty where a topic must be waited for."""
+        queues = self._queues
+        heads = [_time(queue) for queue in queues]
+        taken: list[Arrival] = []
+        while len(taken) < limit:
+            if any(not queue and behind for queue, behind in zip(queues, self._behind, strict=True)):
+                break
+            earliest = min(heads)
+            if earliest == NOTHING:
+                break
+            topic = heads.index(earliest)
+            # Take this topic's run up to the next head of another: most steps stay inside one topic.
+            queue = queues[topic]
+            bound = min((head for other, head in enumerate(heads) if other != topic), default=NOTHING)
+            taken.append(queue.popleft())
+            while queue and len(taken) < limit and _time(queue) < bound:
+                taken.append(queue.popleft())
+            heads[topic] = _time(queue)
+        return taken
+
+
+NOTHING = 2**63
+"""Later than every event."""
+
+
+def _time(queue: deque[Arrival]) -> int:
+    if not queue:
+        return NOTHING
+    event = queue[0].event
+    return event.ts_ms if event is not None else 0

@@ -1,0 +1,121 @@
+"""Which partitions this worker owns, from the moment they are assigned to the moment they are taken away."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from streams.delivery.transport import BatchApp, Fetched, Mark, Rows
+
+logger = logging.getLogger(__name__)
+
+SHUTDOWN_TIMEOUT_S = 10.0
+"""For the final checkpoint at SIGTERM; what it does not reach in time is done again by the next owner."""
+
+
+class Job(Protocol):
+    """The work on one group of partitions that belong together."""
+
+    progressed_at_s: float
+    """Monotonic time at which work that was there last went on."""
+
+    async def open(self) -> Mapping[TP, int]:
+        """Fence the owner before, load the state; returns where to read on."""
+
+    async def take(self, rows: Rows, marks: Mapping[TP, Mark], generation: int) -> None:
+        """Work on what a poll brought, which may be nothing."""
+
+    async def finish(self) -> None:
+        """Commit what has been worked on: the partitions are being taken away, or the worker stops."""
+
+    async def close(self) -> None:
+        """Let go of clients; called after ``finish``, or without it after a failure."""
+
+    def full(self) -> Collection[TP]:
+        """Partitions that are not to be read for now."""
+
+
+class Ownership:
+    """Runs one job for each group of partitions that the app has been assigned.
+
+    All work happens under one lock, so that a rebalance waits for the poll at hand, commits, and only then
+    lets the partitions go (Faust itself waits for nothing: a batch in flight would survive a rebalance).
+    """
+
+    def __init__(
+        self, app: BatchApp, group_of: Callable[[TP], Any], new_job: Callable[[Any, Collection[TP]], Job]
+    ) -> None:
+        self.app = app
+        self.jobs: dict[Any, Job] = {}
+        self._group_of = group_of
+        self._new_job = new_job
+        self._groups: dict[Any, set[TP]] = {}
+        self._positions: dict[TP, int] = {}
+        self._lock = asyncio.Lock()
+        app.positions = lambda: self._positions
+        app.on_partitions_revoked.connect(self._on_revoked)
+        app.on_rebalance_complete.connect(self._on_rebalanced)
+        app.on_before_shutdown.connect(self._on_shutdown)
+
+    async def take(self, fetched: Fetched) -> None:
+        """Give every job its part of a poll; a poll of an earlier generation is dropped."""
+        async with self._lock:
+            if fetched.generation != self.app.consumer_generation_id:
+                return
+            for group, job in self.jobs.items():
+                tps = self._groups[group]
+                await job.take(
+                    {tp: rows for tp, rows in fetched.rows.items() if tp in tps},
+                    {tp: mark for tp, mark in fetched.marks.items() if tp in tps},
+                    fetched.generation,
+                )
+            self.app.held = frozenset(tp for job in self.jobs.values() for tp in job.full())
+
+    def stalled_s(self) -> float:
+        """For how long some job has had work and made no progress."""
+        now_s = time.monotonic()
+        return max((now_s - job.progressed_at_s for job in self.jobs.values()), default=0.0)
+
+    async def _on_revoked(self, app: Any, revoked: Collection[TP], **kwargs: Any) -> None:
+        """Before the group moves on: finish everything. Eager rebalancing takes all partitions away."""
+        async with self._lock:
+            await self._let_go(finish=True)
+
+    async def _on_rebalanced(self, app: Any, **kwargs: Any) -> None:
+        """Partitions are assigned and not yet read: open a job for each group."""
+        async with self._lock:
+            await self._let_go(finish=False)
+            generation = self.app.consumer_generation_id
+            groups: dict[Any, set[TP]] = {}
+            for tp in self.app.consumer.assignment():
+                groups.setdefault(self._group_of(tp), set()).add(tp)
+            self._groups = groups
+            self.jobs = {group: self._new_job(group, tps) for group, tps in sorted(groups.items())}
+            opened = await asyncio.gather(*(job.open() for job in self.jobs.values()))
+            self._positions = {tp: offset for positions in opened for tp, offset in positions.items()}
+            if self.jobs:
+                logger.info(
+                    "%s: generation %s, %d partition groups restored",
+                    self.app.conf.id,
+                    generation,
+                    len(groups),
+                )
+
+    async def _on_shutdown(self, app: Any, **kwargs: Any) -> None:
+        if self.app.crashed:
+            await self._let_go(finish=False)
+            return
+        async with asyncio.timeout(SHUTDOWN_TIMEOUT_S), self._lock:
+            await self._let_go(finish=True)
+
+    async def _let_go(self, finish: bool) -> None:
+        jobs, self.jobs, self._positions = self.jobs, {}, {}
+        self.app.held = frozenset()
+        try:
+            if finish:
+                await asyncio.gather(*(job.finish() for job in jobs.values()))
+        finally:
+            await asyncio.gather(*(job.close() for job in jobs.values()), return_exceptions=True)

@@ -1,0 +1,59 @@
+"""The transactions of one partition: state, outcomes, examples, dead letters and offsets, or nothing."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.types import TP
+
+from streams.delivery.clients import Message, confirm, new_producer, send
+from streams.settings import Kafka
+
+
+class Transactions:
+    """A transactional producer whose id belongs to a partition, not to a worker.
+
+    Whoever opens it fences the owner before: an open transaction of the former owner is aborted, and
+    every later one of its calls fails (KIP-98). One id a partition is what Kafka Streams' first
+    exactly-once did; aiokafka's TxnOffsetCommit knows no group generation (KIP-447), hence here too.
+    """
+
+    def __init__(self, kafka: Kafka, transactional_id: str, group_id: str) -> None:
+        self.transactional_id = transactional_id
+        self.group_id = group_id
+        self._timeout_s = kafka.request_timeout_s
+        self._producer = new_producer(kafka, transactional_id)
+
+    async def open(self) -> None:
+        """Fence the owner before us."""
+        await asyncio.wait_for(self._producer.start(), self._timeout_s)
+
+    async def commit(
+        self, messages: Mapping[tuple[str, int], Iterable[Message]], offsets: Mapping[TP, int]
+    ) -> None:
+        """Write messages by (topic, partition), and the next offsets to read, at once.
+
+        Raises whatever went wrong; then nothing can be said about the outcome, and the only safe way
+        on is to end this process: the next owner finds either all of it or nothing.
+        """
+        producer = self._producer
+        await asyncio.wait_for(self._commit(producer, messages, offsets), self._timeout_s)
+
+    async def _commit(
+        self, producer: Any, messages: Mapping[tuple[str, int], Iterable[Message]], offsets: Mapping[TP, int]
+    ) -> None:
+        await producer.begin_transaction()
+        futures = []
+        for (topic, partition), batch in messages.items():
+            futures += await send(producer, topic, partition, batch)
+        await confirm(futures, self._timeout_s)
+        await producer.send_offsets_to_transaction(
+            {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()},
+            self.group_id,
+        )
+        await producer.commit_transaction()
+
+    async def close(self) -> None:
+        """Stop the producer; what was not committed is aborted by the broker or by the next owner."""
+        await asyncio.wait_for(self._producer.stop(), self._timeout_s)

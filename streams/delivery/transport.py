@@ -1,0 +1,178 @@
+"""A Faust transport that hands an agent one value per poll instead of one per record.
+
+It hooks in at Faust's extension points (``faust.transport.drivers``); conductor, channels and agents stay
+stock. One value per poll costs the engine's four tasks and its cross-thread call once for thousands of
+records. Offsets are not Faust's business here: the input topics are declared with ``acks=False``, and
+where to read from after a rebalance is what ``BatchApp.positions`` says.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import faust
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+SCHEME = "headrace"
+POLL_S = 0.25
+"""Longest wait of one poll: the resolution of ticks and checkpoints while nothing comes."""
+FETCH_MAX_WAIT_MS = 250
+"""Faust fixes 1500: a partition that becomes busy while a fetch is out would wait for so long."""
+
+Rows = Mapping[TP, list[ConsumerRecord]]
+
+
+class Mark(NamedTuple):
+    """Where the reading of a partition stands."""
+
+    position: int
+    """Next offset to be handed out."""
+    highwater: int | None
+    """End of the partition at the newest fetch response; None before the first."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether the broker is known, or may be assumed, to hold records not yet handed out."""
+        return self.highwater is None or self.position < self.highwater
+
+
+class Fetched(NamedTuple):
+    """What one poll brought, for all assigned partitions."""
+
+    rows: Rows
+    marks: Mapping[TP, Mark]
+    generation: int
+    """Of the consumer group, when the records were taken."""
+
+
+class FencedError(RuntimeError):
+    """The group has moved on: this worker no longer owns what it wants to commit."""
+
+
+class BatchApp(faust.App):
+    """A Faust app whose consumer delivers ``Fetched`` values and seeks to ``positions``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.positions: Callable[[], Mapping[TP, int]] = dict
+        """Where each assigned partition is to be read from, once it is assigned."""
+        self.held: Collection[TP] = frozenset()
+        """Partitions that are not to be read from for now, to bound buffers."""
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """The thread that Faust runs aiokafka's consumer in."""
+
+    shutdown_timeout = 10.0  # Faust's 60 s keeps a SIGTERM waiting for a broker that is away
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Fetched | dict[Any, Any]:
+        wanted = set(active_partitions or ()).difference(self.app.held)
+        if not wanted:
+            return {}
+        rows = await super()._fetch_records(consumer, wanted, timeout, max_records)
+        subscription = consumer._subscription.subscription
+        assignment = subscription.assignment if subscription else None
+        if assignment is None:
+            return {}
+        marks = {
+            TP(*tp): Mark(state.position, state.highwater)
+            for tp in assignment.tps
+            if (state := assignment.state_value(tp)).has_valid_position
+        }
+        taken = {TP(*tp): records for tp, records in rows.items()}
+        return Fetched(taken, marks, consumer._coordinator.generation)
+
+    async def commit_exact(self, offsets: Mapping[TP, tuple[int, str]], generation: int) -> None:
+        consumer = self._ensure_consumer()
+        if consumer._coordinator.generation != generation:
+            raise FencedError("the consumer group has rebalanced since these records were read")
+        try:
+            await consumer.commit(
+                {TopicPartition(*tp): OffsetAndMetadata(*offset) for tp, offset in offsets.items()}
+            )
+        except (CommitFailedError, IllegalStateError) as error:
+            raise FencedError(str(error)) from error
+
+    async def committed_exact(self, partitions: Collection[TP]) -> dict[TP, tuple[int, str]]:
+        consumer = self._ensure_consumer()
+        found = await consumer._coordinator.fetch_committed_offsets(
+            [TopicPartition(*tp) for tp in partitions]
+        )
+        return {
+            TP(*tp): (offset.offset, offset.metadata) for tp, offset in found.items() if offset.offset >= 0
+        }
+
+    async def seek_exact(self, positions: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        partitions = [TopicPartition(*tp) for tp in self.consumer.assignment()]
+        first = await consumer.beginning_offsets(partitions)
+        for tp in partitions:
+            position = positions.get(TP(*tp), first[tp])
+            if position < first[tp]:
+                raise RuntimeError(
+                    f"{tp.topic}[{tp.partition}]: expected offset {position}, which is next, but the topic now "
+                    f"begins at {first[tp]}: retention has removed events that were never processed"
+                )
+            consumer.seek(tp, position)
+
+
+class _Consumer(driver.Consumer):
+    """Faust's consumer, yielding polls."""
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> Any:
+        fetched, _ = await self._wait_next_records(POLL_S)
+        generation = self.app.consumer_generation_id
+        if not isinstance(fetched, Fetched) or self.should_stop or not self.flow_active:
+            return
+        if fetched.generation != generation or not self.assignment():
+            return  # these rows belong to an assignment that is over; the seek will read them again
+        tp = min(self.assignment())
+        self._read_offset.pop(tp, None)  # a poll has no single offset to be compared with the last one
+        yield (
+            tp,
+            ConsumerMessage(
+                tp.topic, tp.partition, 0, 0.0, 0, [], None, fetched, None, 0, 0, tp, generation_id=generation
+            ),
+        )
+
+    async def perform_seek(self) -> None:
+        if self.assignment():
+            await self._thread.call_thread(self._thread.seek_exact, self.app.positions())
+        self._read_offset.clear()
+
+    async def commit_exact(self, offsets: Mapping[TP, tuple[int, str]], generation: int) -> None:
+        """Commit offsets with metadata; raises ``FencedError`` if the group has moved on."""
+        await self._thread.call_thread(self._thread.commit_exact, offsets, generation)
+
+    async def committed_exact(self, partitions: Collection[TP]) -> dict[TP, tuple[int, str]]:
+        """Committed offset and metadata of each partition that has one."""
+        found = await self._thread.call_thread(self._thread.committed_exact, partitions)
+        return dict(found)
+
+
+class Transport(driver.Transport):
+    """Kafka by aiokafka, in batches."""
+
+    Consumer = _Consumer
+
+
+TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
