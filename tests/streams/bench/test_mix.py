@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from schemas.catalog import Ad, Promotion
 from schemas.events import Click, Event, Exposure, Purchase, View, decode_click, decode_purchase, decode_view
-from streams.bench.mix import Mix, generate
+from streams.bench.mix import USERS, Mix, generate
 from streams.bench.shop import CATEGORIES, COUNTRIES, DEVICES, PAGES, Targeting, ad_slot
 
 DECODERS = {"views": decode_view, "clicks": decode_click, "purchases": decode_purchase}
@@ -52,6 +52,14 @@ def test_kinds_have_their_shares(rows: list[Located]) -> None:
     counts = Counter(type(row.event) for row in rows)
     shares = {kind: count / EVENTS for kind, count in counts.items()}
     assert pytest.approx({View: 0.50, Exposure: 0.35, Click: 0.12, Purchase: 0.03}, abs=0.01) == shares
+
+
+def test_activity_follows_zipfs_law(rows: list[Located]) -> None:
+    """The k-th most active of 100,000 users has 1/k of the first one's events, that is 8.3% / k of all."""
+    events = Counter(row.event.user_id for row in rows)
+    shares = [events[f"u{rank - 1:06d}"] / EVENTS for rank in (1, 2, 3, 4)]
+    harmonic = sum(1 / rank for rank in range(1, USERS + 1))
+    assert pytest.approx([1 / rank / harmonic for rank in (1, 2, 3, 4)], abs=0.006) == shares
 
 
 def test_views_ask_for_decisions(rows: list[Located]) -> None:
