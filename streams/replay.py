@@ -22,7 +22,7 @@ from streams.routing import Record, partition_of, route
 from streams.settings import Settings
 
 BATCH_BYTES = 128 * 1024
-"""Some 500 events: beyond it the throughput no longer rises, and 24 open batches stay small."""
+"""Some 500 events, so that open batches stay small; a larger line has a batch of its own."""
 MAX_RECORD_BYTES = 1_000_000
 """Brokers take batches of 1 MiB unless told otherwise; the rest is for the batch's own fields."""
 MAX_UNCONFIRMED = 256
@@ -64,6 +64,7 @@ async def replay(
         ReplayError: the broker is away, a topic is missing, a batch was refused, or a line is too large.
     """
     started_s = time.monotonic()
+    # Half: lines out of order may lie that far on both sides of the first on the wire.
     skew_ms = 1000 * (settings.processing.lateness_s / 2 if skew_s is None else skew_s)
     async with _sender(settings) as sender:
         pace = _Pace(rate)

@@ -244,7 +244,7 @@ async def read(
 
 
 def test_a_broker_holds_what_was_sent(fresh_broker: str) -> None:
-    """Every line is in its partition, under its key, in order, unchanged: in many batches, too."""
+    """Every line is in its partition, under its key, in order, unchanged: in many batches, and large ones."""
     settings = Settings(kafka=Kafka(bootstrap_servers=fresh_broker, partitions=3))
     with open_admin(settings.kafka) as admin:
         create_topics(admin, settings.kafka)
@@ -253,7 +253,8 @@ def test_a_broker_holds_what_was_sent(fresh_broker: str) -> None:
         for number in range(10_000)
         for kind in ("view", "click", "purchase")
     ]
-    lines = [ITEM, *events, b"no json"]
+    large = b'{"type":"view","user_id":"u1","x":"' + b"x" * 900_000 + b'"}'
+    lines = [ITEM, *events, b"no json", large]
 
     async def replay_and_read() -> dict[str, dict[int, list[tuple[bytes | None, bytes]]]]:
         await replay(lines, settings)
