@@ -88,8 +88,8 @@ class ClickHouseStore:
             address = f"{self._settings.host}:{self._settings.port}"
             raise UncertainError(f"ClickHouse at {address} did not answer: {error!r}") from error
         except TypeMismatchError as error:
-            column = str(error).rpartition("for column ")[2]
-            raise RefusedError(f"a value does not fit into column {column}") from None
+            column = re.search(r"Column (\w+)", str(error))
+            raise RefusedError(f"a value does not fit column {column[1] if column else '?'}") from None
         except Error as error:
             raise RefusedError(f"{type(error).__name__}: {error}") from None
 
