@@ -14,7 +14,8 @@ from models.hashing import stable_key
 Delayed = Literal["none", "fake_negative"]
 
 MAX_VALUE = 1e15  # a feature's value is clipped here: the largest amount of money of the contract, in micros
-MAX_Z = 1e150  # with n kept below its square, no weight, logit or gradient made from finite input overflows
+MAX_Z = 1e150  # with SETTING_RANGE and MAX_VALUE this keeps weights below 1e162 and logits finite
+SETTING_RANGE = 1e-6, 1e6  # of alpha and of beta + l2; far wider than any use
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -34,7 +35,7 @@ def _sigmoid(logit: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fake_negative_weight(p: float, label: bool) -> float:
-    """Importance of an example whose positives came as negatives before (Ktena et al. 2019, section 3.2).
+    """Importance of an example whose positives came as negatives before (Ktena et al. 2019).
 
     ``p`` is the prediction, taken as a constant.
 
@@ -98,8 +99,8 @@ def _learn(  # type: ignore[no-untyped-def]
             n_after = n[bucket] + gradient * gradient
             sigma = (math.sqrt(n_after) - math.sqrt(n[bucket])) / alpha
             z_after = z[bucket] + gradient - sigma * weights[k]
-            # Written so that NaN fails the comparison too.
-            if importance[row] >= 0.0 and abs(z_after) < MAX_Z and n_after < MAX_Z * MAX_Z:
+            # Written so that NaN fails too; an n that overflows makes z_after infinite or NaN.
+            if importance[row] >= 0.0 and abs(z_after) < MAX_Z:
                 z[bucket] = z_after
                 n[bucket] = n_after
                 touched[bucket] = 1
@@ -182,9 +183,11 @@ class FTRLProximal(base.Classifier):
     ) -> None:
         if not 1 <= bits <= 32:
             raise ValueError(f"Expected bits from 1 to 32, got {bits}")
-        if not (alpha > 0.0 and beta >= 0.0 and l1 >= 0.0 and l2 >= 0.0 and beta + l2 > 0.0):
+        low, high = SETTING_RANGE
+        in_range = low <= alpha <= high and low <= beta + l2 <= high
+        if not (in_range and beta >= 0.0 and l1 >= 0.0 and l2 >= 0.0):
             raise ValueError(
-                "Expected alpha > 0, beta, l1 and l2 >= 0, and beta or l2 > 0, "
+                f"Expected alpha and beta + l2 from {low} to {high}, and beta, l1 and l2 from 0 up, "
                 f"got alpha={alpha}, beta={beta}, l1={l1}, l2={l2}"
             )
         if delayed not in ("none", "fake_negative"):

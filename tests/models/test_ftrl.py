@@ -160,10 +160,13 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
 values = st.one_of(numbers, st.text(max_size=3), st.none(), st.booleans(), st.sampled_from([1e308, -1e308]))
 
 
-@given(st.lists(st.tuples(st.dictionaries(st.text(max_size=3), values, max_size=5), st.booleans(), numbers)))
-def test_state_stays_finite(stream):
+@given(
+    st.lists(st.tuples(st.dictionaries(st.text(max_size=3), values, max_size=5), st.booleans(), numbers)),
+    st.sampled_from([1e-6, 0.1, 1e6]),
+)
+def test_state_stays_finite(stream, alpha):
     """No features and no weights, however odd, make state, weights or predictions anything but finite."""
-    model = FTRLProximal(bits=3, alpha=10.0)
+    model = FTRLProximal(bits=3, alpha=alpha)
     for x, y, w in stream:
         p = model.predict_proba_one(x)[True]
         assert 0.0 <= p <= 1.0
@@ -181,6 +184,17 @@ def test_unusable_updates_are_counted(weight):
     expected = model.clone(include_attributes=True)
     model.learn_one({"a": 1.0, "b": 2.0}, True, weight)
     assert 2 == model.rejected
+    assert_same_state(expected, model)
+
+
+def test_an_update_beyond_bounds_is_undone():
+    """An update that would drive z out of its bounds is not applied, though all input was finite."""
+    model = FTRLProximal(bits=4)
+    model.learn_one({"a": 1e15}, True, 1e134)
+    model.z[model.occupied()] = -9e149
+    expected = model.clone(include_attributes=True)
+    model.learn_one({"a": 1e15}, False, 1e135)
+    assert 1 == model.rejected
     assert_same_state(expected, model)
 
 
@@ -278,6 +292,7 @@ def test_rows_outside_the_state_are_refused(buckets, offsets, message):
     "settings",
     [
         {"alpha": 0.0},
+        {"alpha": 1e7},
         {"beta": -1.0},
         {"l1": math.nan},
         {"beta": 0.0, "l2": 0.0},

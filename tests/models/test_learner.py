@@ -176,6 +176,17 @@ def test_a_restart_continues_with_a_snapshot():
     assert state(restored) == state(reader)
 
 
+def test_a_snapshot_replaces_everything():
+    """After a learner that began anew, readers keep nothing of what the one before had learned."""
+    reader = ServingWeights("ctr", bits=5)
+    for buckets in ([1, 2], [2, 3]):
+        learner = Learner(**SETTINGS)
+        learner.learn([Example("a", "ctr", 1, 1, 1.0, "own", buckets)], 1)
+        for _, value in learner.publish():
+            reader.apply(decode_model_record(value))
+    assert [2, 3] == np.flatnonzero(reader.table).tolist()
+
+
 def test_nothing_learned_is_nothing_published():
     """Without new examples there is no record."""
     learner = Learner(**SETTINGS)
