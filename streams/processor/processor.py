@@ -169,7 +169,7 @@ class Processor:
     def _profile(self, event: View | Exposure | Click | Purchase | Refund) -> tuple[int, int]:
         """Key of the event's user, and the slot of the profile, made if there was none."""
         pool = self.state.profiles
-        user = xxh3_64_intdigest(event.user_id.encode(), self._shop(event.shop_id)) >> 1
+        user = stable_key(event.user_id, self._shop(event.shop_id))
         slot = pool.slot_of.get(user)
         if slot is None:
             slot = pool.add(user)
