@@ -18,6 +18,8 @@ from schemas.model import LinearWeights, Progress, Task, Weights
 
 FTRL, RIVER_LR, MEAN = "ftrl", "river-lr", "mean"
 
+MAX_WEIGHT = 1e6  # of an example: negatives kept at one in a million; the sums of progress stay finite
+
 
 class TaskLearner:
     """The models of one task, and how they do."""
@@ -48,7 +50,7 @@ class TaskLearner:
 
     def learn(self, examples: Sequence[Example]) -> None:
         """Learn examples of this task in order."""
-        usable = [example for example in examples if 0.0 <= example.weight < math.inf]
+        usable = [example for example in examples if 0.0 <= example.weight <= MAX_WEIGHT]
         self._unusable += len(examples) - len(usable)
         if not usable:
             return

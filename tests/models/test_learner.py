@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -250,10 +251,11 @@ def test_without_a_sample_there_is_no_challenger():
     }
 
 
-def test_examples_with_unusable_weights_are_counted():
-    """An example with a negative weight teaches nothing and is counted."""
+@pytest.mark.parametrize("weight", [-1.0, 1e7, math.nan, math.inf])
+def test_examples_with_unusable_weights_are_counted(weight):
+    """An example whose weight is not from 0 to 1e6 teaches nothing and is counted."""
     learner = Learner(**SETTINGS)
-    learner.learn([Example("a", "ctr", 1, 1, -1.0, "own", [1])], 1)
+    learner.learn([Example("a", "ctr", 1, 1, weight, "own", [1])], 1)
     assert 1 == learner.rejected
     assert not learner.tasks["ctr"].champion.n.any()
 
