@@ -106,12 +106,18 @@ def draw(propensity: Integers, ticket: int) -> int:
 def place(
     weights: Floats, context: Buckets, ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
     shortlist: int, temperature: float, floor: float, ticket: int,
-    p_click: Floats, ecpm_micros: Integers, reasons: Integers, propensity: Integers,
-) -> int:  # fmt: skip
-    """Rank, spread and draw; index of the chosen candidate, -1 where none competes."""
+    p_click: Floats, ecpm_micros: Integers, reasons: Integers, propensity: Floats,
+) -> tuple[int, int]:  # fmt: skip
+    """Rank, spread and draw; the index of the chosen candidate (-1 where none competes), and how many do.
+
+    Fills the arrays of ``rank``, and ``propensity`` as a probability: whole millionths.
+    """
     competing = rank(weights, context, ads, candidates, ts_ms, mask, shortlist, p_click, ecpm_micros, reasons)
+    propensity[:] = 0.0
     if competing == 0:
-        propensity[:] = 0
-        return -1
-    spread(ecpm_micros, reasons, competing, temperature, floor, propensity)
-    return draw(propensity, ticket)
+        return -1, 0
+    millionths = np.empty(len(candidates), np.int64)
+    spread(ecpm_micros, reasons, competing, temperature, floor, millionths)
+    for c in range(len(candidates)):
+        propensity[c] = millionths[c] / MILLION
+    return draw(millionths, ticket), competing

@@ -27,7 +27,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("user_id")
-@click.option("--shop", "shop_id", default="main", show_default=True, help="The shop that the user belongs to.")
+@click.option("--shop", "shop_id", default="main", show_default=True, help="The shop of the user.")
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON object on stdout.")
 @click.pass_obj
 def profile(settings: Settings, user_id: str, shop_id: str, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.catalog import Candidates, Catalog, Request
+from models.catalog import Catalog, Request
 from models.features import CONTEXT, FEATURES, REQUEST, context_buckets, join_buckets
 from models.hashing import stable_key
 from models.placement import MILLION, POLICY, REASONS, draw, place
@@ -36,7 +36,7 @@ class Decider:
         self._p_click = np.zeros(MAX_CANDIDATES)
         self._ecpm_micros = np.zeros(MAX_CANDIDATES, np.int64)
         self._reasons = np.zeros(MAX_CANDIDATES, np.int64)
-        self._propensity = np.zeros(MAX_CANDIDATES, np.int64)
+        self._propensity = np.zeros(MAX_CANDIDATES)
         self._keys: dict[str, int] = {}
 
     def context(
@@ -79,11 +79,11 @@ class Decider:
         rows, ids = found.rows[:count], found.ids[:count]
         p_click, ecpm_micros = self._p_click[:count], self._ecpm_micros[:count]
         reasons, propensity = self._reasons[:count], self._propensity[:count]
-        chosen = place(
+        chosen, competing = place(
             weights.table, context, catalog.ads, rows, view.ts_ms, catalog.mask, settings.shortlist,
             settings.temperature, settings.floor, self._ticket(decision_id),
             p_click, ecpm_micros, reasons, propensity,
-        ) if count else -1  # fmt: skip
+        )  # fmt: skip
         record = {
             "decision_id": decision_id,
             "kind": "placement",
@@ -100,9 +100,9 @@ class Decider:
                 "ids": ids,
                 "p_click": p_click,
                 "score_micros": ecpm_micros,
-                "propensity": propensity / MILLION,
+                "propensity": propensity,
             },
-            "rejected": _rejected(ids, reasons) if reasons.any() else {},
+            "rejected": _rejected(ids, reasons) if competing < count else {},
         }
         if chosen < 0:
             record |= {
@@ -117,7 +117,7 @@ class Decider:
             record |= {
                 "chosen_id": ad.ad_id,
                 "campaign_id": ad.campaign_id,
-                "propensity": int(propensity[chosen]) / MILLION,
+                "propensity": float(propensity[chosen]),
                 "price_micros": ad.bid_micros,
                 "p_click": float(p_click[chosen]),
                 "logit": sum(contributions),

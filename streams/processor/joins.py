@@ -77,8 +77,9 @@ class Joins:
         )  # fmt: skip
         heappush(self._timers, (exposure.ts_ms + self.click_window_ms + self.lateness_ms, _EXPOSURE, key))
         self._outcome(
-            "exposure", f"views-{self.partition}-{offset}", exposure.ts_ms, exposure.shop_id, exposure.user_id,
-            self.state.exposures.get(key), slot_id=exposure.slot_id, position=exposure.position,
+            "exposure", f"views-{self.partition}-{offset}", exposure.ts_ms,
+            exposure.shop_id, exposure.user_id, self.state.exposures[key],
+            slot_id=exposure.slot_id, position=exposure.position,
             propensity=exposure.propensity or 0.0,
         )  # fmt: skip
         click = self.state.clicks.get(key)
@@ -139,9 +140,7 @@ class Joins:
 
     def _join(self, key: int, shop_id: str, user_id: str) -> None:
         """A click and its exposure are both here: label the exposure, and open the wait for an order."""
-        exposure, click = self.state.exposures.get(key), self.state.clicks.get(key)
-        assert exposure is not None
-        assert click is not None
+        exposure, click = self.state.exposures[key], self.state.clicks[key]
         delay_ms = int(click["ts_ms"]) - int(exposure["ts_ms"])
         if exposure["user"] != click["user"] or not 0 <= delay_ms <= self.click_window_ms:
             return
@@ -157,8 +156,8 @@ class Joins:
             (int(click["ts_ms"]) + self.attribution_window_ms + self.lateness_ms, _CLICK, key),
         )
         self._outcome(
-            "click", f"clicks-{self.partition}-{click['offset']}", int(click["ts_ms"]), shop_id, user_id, click,
-            delay_ms=delay_ms,
+            "click", f"clicks-{self.partition}-{click['offset']}", int(click["ts_ms"]),
+            shop_id, user_id, click, delay_ms=delay_ms,
         )  # fmt: skip
         self._example("ctr", exposure, 1)
         self._example("cvr", click, 0)

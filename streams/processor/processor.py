@@ -122,7 +122,8 @@ class Processor:
         user, profile = self._profile(click)
         profiles.see_click(
             state.profiles.rows, profile, click.ts_ms, self.catalog.day(click.shop_id, click.ts_ms),
-            bool(click.decision_id), click.kind == "add_to_cart", stable_key(click.category), click.price_micros,
+            bool(click.decision_id), click.kind == "add_to_cart",
+            stable_key(click.category), click.price_micros,
         )  # fmt: skip
         if click.kind in ("ad", "promotion"):
             state.counters["ad_clicks"] += 1

@@ -35,7 +35,9 @@ def read(settings: Settings) -> dict[str, int]:
         meta_key = encode_key(b"M", 0)
         while any(consumer.position(tp) < end for tp, end in ends.items()):
             for tp, records in consumer.poll(POLL_MS).items():
-                newest |= {tp.partition: record.value for record in records if record.key == meta_key}
+                for record in records:
+                    if record.key == meta_key:
+                        newest[tp.partition] = record.value
     finally:
         consumer.close()
     for row in decode_rows(b"M", newest.values()):

@@ -66,11 +66,8 @@ class PartitionState:
 
         Raises ``ChangelogError`` where a record was written by another version or is damaged.
         """
-        newest: dict[bytes, bytes | None] = {}
-        for key, value in records:
-            newest[key] = value
         kinds: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for key, value in newest.items():
+        for key, value in dict(records).items():
             if value is not None:
                 kinds.setdefault(key[:1], []).append((key, value))
         for pool in self.pools:

@@ -38,6 +38,10 @@ class Pool:
         for slot in self.slot_of.values():
             yield self.rows[slot]
 
+    def __getitem__(self, key: int) -> np.void:
+        row: np.void = self.rows[self.slot_of[key]]
+        return row
+
     def get(self, key: int) -> np.void | None:
         """The row of a key, as a view into the pool; None if there is none."""
         slot = self.slot_of.get(key)

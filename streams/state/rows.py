@@ -146,7 +146,8 @@ def decode_rows(kind: bytes, values: Iterable[bytes]) -> Rows:
     framed_dtype = _framed(dtype)
     if len(whole) % framed_dtype.itemsize:
         raise ChangelogError(
-            f"changelog rows of kind {kind!r}: expected multiples of {framed_dtype.itemsize} bytes, got {len(whole)}"
+            f"changelog rows of kind {kind!r}: expected multiples of {framed_dtype.itemsize} bytes, "
+            f"got {len(whole)}"
         )
     framed = np.frombuffer(whole, framed_dtype)
     if (framed["version"] != VERSION).any():
