@@ -12,16 +12,6 @@ from streams.lag import Offsets, end_offsets
 from streams.settings import Kafka
 from streams.sinks.store import Store
 
-QUERIES = (
-    "SELECT kind, policy, count() AS decisions, round(avg(p_click), 5) AS mean_p_click\n"
-    "FROM unique_decisions GROUP BY kind, policy ORDER BY decisions DESC",
-    "SELECT chosen_id, propensity, logit, contributions\n"
-    "FROM unique_decisions WHERE kind = 'placement' ORDER BY logit DESC LIMIT 5",
-    "SELECT task, model, argMax(examples, version) AS examples, argMax(log_loss, version) AS log_loss\n"
-    "FROM unique_model_progress GROUP BY task, model ORDER BY task, log_loss",
-)
-"""To try next: who decided, why an ad was chosen, and how well the models predict."""
-
 LOG_LOSS = """
 SELECT model, argMax(log_loss, version) AS log_loss
 FROM unique_model_progress WHERE task = 'ctr' GROUP BY model ORDER BY log_loss

@@ -18,9 +18,11 @@ from streams.lag import StalledError
 from streams.settings import Settings, name_to_variable
 from streams.sinks.store import StoreError
 from streams.state import counters
-from streams.summary import QUERIES, as_text
+from streams.summary import as_text
 
 CHECK_INTERVAL_S = 1.0
+QUERIES = ("funnel", "model_quality", "recent_decisions")
+"""Of ``headrace query``: what was shown led to what, how well the models predict, what was decided why."""
 
 EPILOG = """\b
 Examples:
@@ -63,9 +65,9 @@ def _report(running: Running, as_json: bool) -> None:
         click.echo(orjson.dumps(report | {"queries": QUERIES}))
         return
     click.echo(as_text(running.summary))
-    click.echo("\nQueries to try next, while `headrace demo --serve` runs:")
+    click.echo("\nTo try next, while `headrace demo --serve` runs:\n")
     for query in QUERIES:
-        click.echo(f'\nheadrace query "{query}"')
+        click.echo(f"  headrace query {query}")
 
 
 def _serve(running: Running) -> None:
