@@ -114,7 +114,7 @@ def test_about_twenty_of_two_hundred_ads_are_eligible(mix: Mix, rows: list[Locat
 
 
 @given(seed=seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_every_request_has_an_eligible_ad(seed: int) -> None:
     """Whatever the seed, no combination of page, category, device and country is without an ad."""
     targeting = Targeting(ads(generate(0, seed)))
@@ -129,7 +129,7 @@ def test_every_request_has_an_eligible_ad(seed: int) -> None:
 
 
 @given(seed=seeds, partitions=st.integers(min_value=1, max_value=12))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_echoed_decisions_were_asked_for(seed: int, partitions: int) -> None:
     """Every echoed decision names an earlier view of the same user, by its partition, offset and slot."""
     everything = located(generate(3000, seed, partitions))
@@ -149,7 +149,7 @@ def test_echoed_decisions_were_asked_for(seed: int, partitions: int) -> None:
 
 
 @given(seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_clicks_on_ads_were_shown(seed: int) -> None:
     """Every click on an ad or promotion names an earlier exposure of the same user with the same content."""
     everything = located(generate(6000, seed))
@@ -188,7 +188,7 @@ def test_event_ids_are_unique(rows: list[Located]) -> None:
 
 
 @given(seed=seeds, events=st.integers(min_value=0, max_value=2000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_longer_mix_begins_with_the_shorter(seed: int, events: int) -> None:
     """The same seed gives the same catalogue and records, and more events only add to their ends."""
     short, long = generate(events, seed), generate(events + 500, seed)
