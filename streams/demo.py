@@ -7,7 +7,6 @@ not that of a replay, which has to keep the topics abreast of each other while s
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -18,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, MODEL, OUTCOMES, Topic
+from streams.embedded.broker import answers
 from streams.embedded.platform import Platform, platform
 from streams.embedded.process import Process, dies_with_us
 from streams.lag import wait_until_read
@@ -67,7 +67,8 @@ def demo(
 ) -> Iterator[Running]:
     """Run it all, with progress on stderr; on exit everything is stopped, in the reverse order.
 
-    What was written goes at the end too, unless something failed.
+    It starts from nothing in ``broker`` and ``engine`` of the data directory. ClickHouse's data stays for
+    queries; the broker's goes at the end, unless something failed.
 
     Args:
         settings: Where the data is, and all that is not an address.
@@ -84,7 +85,7 @@ def demo(
     """
     data_dir = Path(settings.embedded.data_dir).resolve()
     files = [_fetched(settings, dataset, data_dir) for dataset in DATASETS]
-    with _run_dir(data_dir) as run_dir, platform(run_dir, address_dir=data_dir) as running:
+    with _fresh(data_dir), platform(data_dir) as running:
         settings = _reaching(settings, running)
         _run(settings, "init")
         for file in files:
@@ -92,7 +93,7 @@ def demo(
             _run(settings, "replay", str(file), "--skew-s", REPLAY_SKEW_S, *bound)
         with ExitStack() as stack:
             started_s = time.monotonic()
-            crew = [_worker(settings, worker_command, run_dir, number) for number in range(workers)]
+            crew = [_worker(settings, worker_command, data_dir, number) for number in range(workers)]
             for worker in crew:
                 stack.enter_context(worker)
 
@@ -121,19 +122,22 @@ def _fetched(settings: Settings, dataset: str, data_dir: Path) -> Path:
 
 
 @contextmanager
-def _run_dir(data_dir: Path) -> Iterator[Path]:
-    data_dir.mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="demo-", dir=data_dir))
+def _fresh(data_dir: Path) -> Iterator[None]:
+    address = data_dir / "broker.url"
+    if address.is_file() and answers(address.read_text().strip()):
+        raise DemoError(f"A demo runs in {data_dir}: stop it, or set embedded.data_dir to another place")
+    shutil.rmtree(data_dir / "broker", ignore_errors=True)
+    shutil.rmtree(data_dir / "engine", ignore_errors=True)
     kept = False
     try:
-        yield path
+        yield
     except Exception:
         kept = True
-        click.echo(f"Logs and data of the failed run are kept in {path}", err=True)
+        click.echo(f"Logs and data of the failed run are kept in {data_dir}", err=True)
         raise
     finally:
         if not kept:
-            shutil.rmtree(path)
+            shutil.rmtree(data_dir / "broker", ignore_errors=True)
 
 
 def _reaching(settings: Settings, running: Platform) -> Settings:
@@ -157,11 +161,11 @@ def _run(settings: Settings, *arguments: str) -> None:
         raise DemoError(f"headrace {arguments[0]} failed (see above)")
 
 
-def _worker(settings: Settings, command: Sequence[str], run_dir: Path, number: int) -> Process:
+def _worker(settings: Settings, command: Sequence[str], data_dir: Path, number: int) -> Process:
     return Process(
         f"worker {number}",
         command,
-        run_dir / f"worker-{number}.log",
+        data_dir / f"worker-{number}.log",
         environment=child_environment(settings),
         stop_timeout_s=WORKER_STOP_TIMEOUT_S,
     )

@@ -65,7 +65,7 @@ def _report(running: Running, as_json: bool) -> None:
         click.echo(orjson.dumps(report | {"queries": QUERIES}))
         return
     click.echo(as_text(running.summary))
-    click.echo("\nTo try next, while `headrace demo --serve` runs:\n")
+    click.echo("\nTo try next:\n")
     for query in QUERIES:
         click.echo(f"  headrace query {query}")
 

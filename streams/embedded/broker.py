@@ -29,18 +29,20 @@ def broker(data_dir: Path, port: int | None = None) -> Iterator[str]:
         ProcessError: The broker did not start.
     """
     port = port or free_port()
+    address = f"127.0.0.1:{port}"
     data_dir.mkdir(parents=True, exist_ok=True)
     command = [str(_binary(data_dir)), "start", "--only", "kafka", "--kafka-port", str(port)]
     command += ["--host", "127.0.0.1", "--data-dir", str(data_dir)]
     log_path = data_dir / "broker.log"
-    with Process("the embedded broker", command, log_path, ready=lambda: answers("127.0.0.1", port)):
-        yield f"127.0.0.1:{port}"
+    with Process("the embedded broker", command, log_path, ready=lambda: answers(address)):
+        yield address
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether something at this address speaks Kafka's protocol."""
+def answers(address: str) -> bool:
+    """Whether something at ``host:port`` speaks Kafka's protocol."""
+    host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, port), PROBE_TIMEOUT_S) as connection:
+        with socket.create_connection((host, int(port)), PROBE_TIMEOUT_S) as connection:
             connection.sendall(API_VERSIONS_REQUEST)
             with connection.makefile("rb") as stream:
                 head = stream.read(8)

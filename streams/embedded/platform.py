@@ -23,21 +23,19 @@ class Platform:
 
 
 @contextmanager
-def platform(run_dir: Path, address_dir: Path) -> Iterator[Platform]:
-    """Run broker and engine over ``run_dir``.
-
-    While they run, ``broker.url`` and ``engine.url`` in ``address_dir`` say where; of two platforms
-    with one ``address_dir`` the later one is named.
+def platform(data_dir: Path) -> Iterator[Platform]:
+    """Run both over ``broker`` and ``engine`` of ``data_dir``, where ``broker.url`` and ``engine.url``
+    say the addresses as long as they run.
 
     Raises:
         MissingPackageError: noida-db or chdb is not installed.
         ProcessError: One of the two did not start.
     """
     with ExitStack() as stack:
-        bootstrap_servers = stack.enter_context(broker(run_dir / "broker"))
-        engine_url = stack.enter_context(engine(run_dir / "engine"))
-        stack.enter_context(_announced(address_dir / "broker.url", bootstrap_servers))
-        stack.enter_context(_announced(address_dir / "engine.url", engine_url))
+        bootstrap_servers = stack.enter_context(broker(data_dir / "broker"))
+        engine_url = stack.enter_context(engine(data_dir / "engine"))
+        stack.enter_context(_announced(data_dir / "broker.url", bootstrap_servers))
+        stack.enter_context(_announced(data_dir / "engine.url", engine_url))
         yield Platform(bootstrap_servers, engine_url)
 
 

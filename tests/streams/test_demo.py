@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.demo import DATASETS, demo
+from streams.demo import DATASETS, DemoError, demo
 from streams.embedded.process import ProcessError
 from streams.settings import Embedded, Kafka, Settings
 
@@ -42,13 +42,21 @@ def test_the_summary_follows_when_all_groups_are_through(settings: Settings, tmp
     assert {} == summary.log_loss
     assert 3 == len(started)
     assert not [child for child in started if child.is_running()]
-    assert {f"{dataset}.jsonl.gz" for dataset in DATASETS} == {path.name for path in tmp_path.iterdir()}
+    left = {f"{dataset}.jsonl.gz" for dataset in DATASETS} | {"engine", "engine.log", "worker-0.log"}
+    assert left == {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_worker_that_crashes_ends_the_demo(settings: Settings, tmp_path: Path) -> None:
-    """The error has the end of the worker's log, and the logs are kept."""
+    """The error has the end of the worker's log, and the broker's data is kept."""
     command = (*WORKER_DOUBLE, "--crash")
     with pytest.raises(ProcessError) as caught, demo(settings, lambda _: COUNTS, worker_command=command):
         pass
     assert "worker 0 ended with status 1; the end of its log:\nthe wheel broke" == str(caught.value)
-    assert 1 == len(list(tmp_path.glob("demo-*/worker-0.log")))
+    assert 1 == len(list(tmp_path.glob("broker/broker.log")))
+
+
+def test_two_demos_in_one_directory_are_refused(settings: Settings, broker: str, tmp_path: Path) -> None:
+    """The second must not take away the first one's data."""
+    (tmp_path / "broker.url").write_text(broker + "\n")
+    with pytest.raises(DemoError, match=f"A demo runs in {tmp_path}"), demo(settings, lambda _: COUNTS):
+        pass
