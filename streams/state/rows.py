@@ -126,7 +126,7 @@ def encode_rows(rows: Rows) -> list[bytes]:
     framed = np.zeros(len(rows), _framed(rows.dtype))
     framed["version"] = VERSION
     framed["row"] = rows
-    framed["checksum"] = _checksums(_bytes(rows))
+    framed["checksum"] = _checksums(_stored(framed))
     whole, size = framed.tobytes(), framed.itemsize
     return [whole[i : i + size] for i in range(0, len(whole), size)]
 
@@ -153,18 +153,19 @@ def decode_rows(kind: bytes, values: Iterable[bytes]) -> Rows:
     if (framed["version"] != VERSION).any():
         other = framed["version"][framed["version"] != VERSION][0]
         raise ChangelogError(f"changelog rows of kind {kind!r}: expected version {VERSION}, got {other}")
-    rows = np.ascontiguousarray(framed["row"])
-    if (framed["checksum"] != _checksums(_bytes(rows))).any():
+    if (framed["checksum"] != _checksums(_stored(framed))).any():
         raise ChangelogError(f"changelog rows of kind {kind!r}: a checksum does not match its row")
-    return rows
+    return np.ascontiguousarray(framed["row"])
 
 
 def _framed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype([("version", "u1"), ("row", dtype), ("checksum", "u4")])
 
 
-def _bytes(rows: Rows) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
+def _stored(framed: Rows) -> npt.NDArray[np.uint8]:
+    """The bytes of each row as they are stored: a copy of a row by numpy need not keep its padding."""
+    whole = framed.view(np.uint8).reshape(len(framed), framed.dtype.itemsize)
+    return np.ascontiguousarray(whole[:, 1:-4])
 
 
 @njit(cache=True)
