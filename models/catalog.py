@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from models.features import AD, ad_buckets
 from models.hashing import stable_key
-from schemas.catalog import Ad, Campaign, Entry, Item, Promotion, Shop
+from schemas.bounds import MAX_MICROS
+from schemas.catalog import Ad, Campaign, Entry, Promotion, Shop, entry_key
 
 ADS = np.dtype(
     [
@@ -29,8 +30,8 @@ DAY_MS = 86_400_000
 MAX_CACHED_REQUESTS = 100_000
 
 
-class UnknownCurrencyError(ValueError):
-    """The shop's catalogue has no rate for a currency at that time."""
+class ConversionError(ValueError):
+    """An amount cannot be said in the shop's base currency."""
 
 
 class Request(NamedTuple):
@@ -61,20 +62,19 @@ class Catalog:
 
     def __init__(self, bits: int) -> None:
         self.mask = (1 << bits) - 1
-        self.entries: dict[tuple[str, str, str], Entry] = {}
+        self.entries: dict[str, Entry] = {}
+        """By Kafka key."""
         self._stale = True
         self._days: dict[tuple[str, int], int] = {}
 
     def put(self, entry: Entry) -> None:
         """Add or replace an entry."""
-        self.entries[_identity(entry)] = entry
+        self.entries[entry_key(entry)] = entry
         self._stale = True
 
     def remove(self, key: str) -> None:
-        """Remove the entry with a Kafka key ``<type>:<shop_id>:<id>``; unknown keys are ignored."""
-        kind, _, rest = key.partition(":")
-        shop_id, _, entry_id = rest.partition(":")
-        if self.entries.pop((kind, shop_id, entry_id), None):
+        """Remove the entry with a Kafka key; unknown keys are ignored."""
+        if self.entries.pop(key, None):
             self._stale = True
 
     def extend(self, entries: Iterable[Entry]) -> None:
@@ -133,7 +133,8 @@ class Catalog:
 
     def campaign_of(self, shop_id: str, ad_id: str, promotion_id: str) -> str:
         """Campaign of an ad or promotion, live or not; empty if it is unknown."""
-        entry = self.entries.get(("ad", shop_id, ad_id) if ad_id else ("promotion", shop_id, promotion_id))
+        key = f"ad:{shop_id}:{ad_id}" if ad_id else f"promotion:{shop_id}:{promotion_id}"
+        entry = self.entries.get(key)
         return entry.campaign_id if isinstance(entry, Ad | Promotion) else ""
 
     def name_of(self, token: int) -> str:
@@ -143,6 +144,7 @@ class Catalog:
 
     def day(self, shop_id: str, ts_ms: int) -> int:
         """Calendar day of the shop's time zone, days since 1970."""
+        self._refresh()
         hour = ts_ms // HOUR_MS
         offset_ms = self._days.get((shop_id, hour))
         if offset_ms is None:
@@ -154,27 +156,30 @@ class Catalog:
     def to_base_micros(self, shop_id: str, currency: str, ts_ms: int, amount_micros: int) -> int:
         """An amount in the shop's base currency, by the newest rate at that time.
 
-        Raises ``UnknownCurrencyError`` where the shop has no such rate. A shop that is not in the
-        catalogue takes every currency as its own.
+        Raises ``ConversionError`` where the shop has no such rate, or where the amount is then beyond
+        the bound of the contract. A shop that is not in the catalogue takes every currency as its own.
         """
-        shop = self.entries.get(("shop", shop_id, shop_id))
+        shop = self.entries.get(f"shop:{shop_id}:{shop_id}")
         if not currency or not isinstance(shop, Shop) or currency == shop.currency:
             return amount_micros
         date = datetime.fromtimestamp(ts_ms / 1000, UTC).date().isoformat()
         rates = [rate for rate in shop.rates if rate.currency == currency and rate.date <= date]
         if not rates:
-            raise UnknownCurrencyError(
+            raise ConversionError(
                 f"Expected `{shop.currency}` or a currency with a rate in the catalogue, got `{currency}`"
             )
-        return amount_micros * max(rates, key=lambda rate: rate.date).micros // 1_000_000
+        converted_micros = amount_micros * max(rates, key=lambda rate: rate.date).micros // 1_000_000
+        if converted_micros > MAX_MICROS:
+            raise ConversionError(f"Expected at most {MAX_MICROS} micros of `{shop.currency}`, got more")
+        return converted_micros
 
     def _utc_offset_ms(self, shop_id: str, hour: int) -> int:
-        shop = self.entries.get(("shop", shop_id, shop_id))
+        shop = self.entries.get(f"shop:{shop_id}:{shop_id}")
         if not isinstance(shop, Shop) or shop.time_zone == "UTC":
             return 0
         try:
             offset = datetime.fromtimestamp(hour * 3600, ZoneInfo(shop.time_zone)).utcoffset()
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a region such as "America"
             return 0
         return int(offset.total_seconds() * 1000) if offset else 0
 
@@ -217,7 +222,7 @@ class Catalog:
 
     def _campaign(self, entry: Ad | Promotion) -> Campaign:
         """The entry's campaign; one that is not in the catalogue runs for ever."""
-        found = self.entries.get(("campaign", entry.shop_id, entry.campaign_id))
+        found = self.entries.get(f"campaign:{entry.shop_id}:{entry.campaign_id}")
         return found if isinstance(found, Campaign) else Campaign(campaign_id=entry.campaign_id)
 
     def _is_live(self, entry: Ad | Promotion) -> bool:
@@ -233,17 +238,3 @@ def ad_tokens(ad: Ad) -> npt.NDArray[np.int64]:
 
 def _matches(targets: tuple[str, ...], word: str) -> bool:
     return not targets or word in targets
-
-
-def _identity(entry: Entry) -> tuple[str, str, str]:
-    match entry:
-        case Shop():
-            return "shop", entry.shop_id, entry.shop_id
-        case Campaign():
-            return "campaign", entry.shop_id, entry.campaign_id
-        case Ad():
-            return "ad", entry.shop_id, entry.ad_id
-        case Promotion():
-            return "promotion", entry.shop_id, entry.promotion_id
-        case Item():
-            return "item", entry.shop_id, entry.item_id

@@ -2,8 +2,9 @@
 
 Decayed sums use forward exponential decay at several half-lives (Cormode et al. 2009, "Forward decay"):
 a sum is kept as of ``as_of_ms``, the newest event time seen; an older event is added with the weight
-that it would have by now. So the order of arrival does not matter but for rounding. Whole counts are
-exact. Rows hold no text and no id: only a 63-bit key.
+that it would have by now. So the order of arrival does not matter but for rounding; what belongs to the
+running session (``session_*``, ``dwell_s``) goes by arrival. Whole counts are exact. Rows hold no text and
+no id: only a 63-bit key.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from models import profiles
-from models.catalog import Catalog, UnknownCurrencyError
+from models.catalog import Catalog, ConversionError
 from models.hashing import stable_key
 from models.profiles import PAGE_CODES
 from models.serving import ServingWeights
@@ -59,10 +59,17 @@ class Processor:
             if event.ts_ms < state.stream_ms - self.lateness_ms:
                 counters["late"] += 1
             seed = self._shop(event.shop_id)
-            if state.event_ids.add(xxh3_64_intdigest(event.event_id.encode(), seed) >> 1, event.ts_ms):
-                self._handlers[type(event)](event, arrival)
-            else:
+            event_key = xxh3_64_intdigest(event.event_id.encode(), seed) >> 1
+            if event_key in state.event_ids:
                 counters["duplicates"] += 1
+                continue
+            try:
+                self._handlers[type(event)](event, arrival)
+            except ConversionError as error:
+                # Its id stays unknown: once the catalogue has the rate, the event may be sent again.
+                self._refuse(arrival, f"{error} - at `$.currency`")
+            else:
+                state.event_ids.add(event_key, event.ts_ms)
 
     def advance(self, stream_ms: int) -> None:
         """Move the stream time on; what happens by absence until then, happens now."""
@@ -131,28 +138,21 @@ class Processor:
 
     def _purchase(self, purchase: Purchase, arrival: Arrival) -> None:
         state = self.state
-        try:
-            amount_micros = self._in_base(purchase, purchase.amount_micros)
-        except UnknownCurrencyError as error:
-            self._refuse(arrival, f"{error} - at `$.currency`")
-            return
+        lines = purchase.lines
+        amount_micros = self._in_base(purchase, purchase.amount_micros)
+        prices_micros = [self._in_base(purchase, line.unit_price_micros) for line in lines]
         state.counters["purchases"] += 1
         user, profile = self._profile(purchase)
-        lines = purchase.lines
         profiles.see_purchase(
             state.profiles.rows, profile, purchase.ts_ms, self.catalog.day(purchase.shop_id, purchase.ts_ms),
             amount_micros, np.array([stable_key(line.category) for line in lines]),
-            np.array([self._in_base(purchase, line.unit_price_micros) for line in lines]),
+            np.array(prices_micros),
         )  # fmt: skip
         self.joins.purchased(purchase, arrival.offset, user, amount_micros)
 
     def _refund(self, refund: Refund, arrival: Arrival) -> None:
         state = self.state
-        try:
-            amount_micros = self._in_base(refund, refund.amount_micros)
-        except UnknownCurrencyError as error:
-            self._refuse(arrival, f"{error} - at `$.currency`")
-            return
+        amount_micros = self._in_base(refund, refund.amount_micros)
         state.counters["refunds"] += 1
         _, profile = self._profile(refund)
         profiles.see_refund(
@@ -185,4 +185,5 @@ class Processor:
         return key
 
     def _in_base(self, event: Purchase | Refund, amount_micros: int) -> int:
+        """Handlers ask before they change anything: what raises here has had no effect."""
         return self.catalog.to_base_micros(event.shop_id, event.currency, event.ts_ms, amount_micros)

@@ -33,14 +33,14 @@ class EventIds:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def add(self, key: int, ts_ms: int) -> bool:
-        """Remember an event; False if it is known already."""
-        if key in self._seen:
-            return False
+    def __contains__(self, key: int) -> bool:
+        return key in self._seen
+
+    def add(self, key: int, ts_ms: int) -> None:
+        """Remember an event that is not known yet."""
         self._seen.add(key)
         self._new.append(key)
         self._new_ts_ms.append(ts_ms)
-        return True
 
     def drain(self, stream_ms: int) -> list[tuple[bytes, bytes | None]]:
         """Changelog records of what came and what expired since the last call."""
