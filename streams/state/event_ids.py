@@ -68,6 +68,7 @@ class EventIds:
         """Replace the content by numbered blocks of ``EVENT_ID`` rows."""
         self._blocks.clear()
         self._seen.clear()
+        self._new, self._new_ts_ms = [], []
         for number, rows in sorted(blocks, key=lambda block: block[0]):
             self._next_block = number
             self._append(rows)

@@ -107,7 +107,8 @@ class Pool:
         keys = np.fromiter(self.slot_of.keys(), np.int64, len(self.slot_of))
         slots = np.fromiter(self.slot_of.values(), np.int64, len(self.slot_of))
         ages = self.rows[self.age_field][slots]
-        count = max(1, len(keys) // EVICTED_SHARE)
+        # More than one too many where the capacity was made smaller since the rows were written.
+        count = max(1 + len(keys) - self.capacity, len(keys) // EVICTED_SHARE)
         newest_dropped = np.partition(ages, count - 1)[count - 1]
         for key in keys[ages <= newest_dropped].tolist():
             self.remove(key)

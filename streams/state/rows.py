@@ -142,14 +142,15 @@ def decode_rows(kind: bytes, values: Iterable[bytes]) -> Rows:
     Raises ``ChangelogError`` where a value has another version, another size or a wrong checksum.
     """
     dtype = KINDS[kind]
-    whole = b"".join(values)
     framed_dtype = _framed(dtype)
-    if len(whole) % framed_dtype.itemsize:
-        raise ChangelogError(
-            f"changelog rows of kind {kind!r}: expected multiples of {framed_dtype.itemsize} bytes, "
-            f"got {len(whole)}"
-        )
-    framed = np.frombuffer(whole, framed_dtype)
+    size = framed_dtype.itemsize
+    values = list(values)
+    for value in values:
+        if not value or len(value) % size:
+            raise ChangelogError(
+                f"changelog rows of kind {kind!r}: expected multiples of {size} bytes, got {len(value)}"
+            )
+    framed = np.frombuffer(b"".join(values), framed_dtype)
     if (framed["version"] != VERSION).any():
         other = framed["version"][framed["version"] != VERSION][0]
         raise ChangelogError(f"changelog rows of kind {kind!r}: expected version {VERSION}, got {other}")

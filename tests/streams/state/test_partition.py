@@ -1,0 +1,131 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.settings import Processing, State
+from streams.state.partition import PartitionState
+from streams.state.rows import COUNTERS, ChangelogError
+
+CAPS = State(max_profiles=5, max_requests=4, max_exposures=4, max_clicks=4, max_purchases=4, max_event_ids=8)
+POOLS = ("profiles", "requests", "exposures", "clicks", "purchases")
+
+writes = st.tuples(st.just("write"), st.sampled_from(POOLS), st.integers(0, 8), st.integers(1, 500))
+removals = st.tuples(st.just("remove"), st.sampled_from(POOLS), st.integers(0, 8), st.just(0))
+event_ids = st.tuples(st.just("event"), st.just(""), st.integers(0, 20), st.integers(1, 500))
+checkpoints = st.lists(st.lists(st.one_of(writes, removals, event_ids), max_size=10), min_size=1, max_size=6)
+
+
+def new_state():
+    return PartitionState(CAPS, Processing(duplicate_horizon_s=0.1))
+
+
+def apply(state, change):
+    kind, name, key, ts_ms = change
+    if kind == "event":
+        if key not in state.event_ids:
+            state.event_ids.add(key, ts_ms)
+        state.stream_ms = max(state.stream_ms, ts_ms)
+        state.offsets[key % 3] += 1
+        state.counters["events"] += 1
+        return
+    pool = getattr(state, name)
+    if kind == "remove":
+        pool.remove(key)
+    else:
+        slot = pool.slot_of.get(key)
+        slot = pool.add(key) if slot is None else slot
+        pool.rows[pool.age_field][slot] = ts_ms
+        pool.touch(key)
+
+
+def columns(row):
+    return {name: row[name].tobytes() for name in row.dtype.names}
+
+
+def content(state):
+    """All that a state holds."""
+    return {
+        **{name: {int(row["key"]): columns(row) for row in getattr(state, name)} for name in POOLS},
+        "event_ids": {key for key in range(21) if key in state.event_ids},
+        "stream_ms": state.stream_ms,
+        "offsets": state.offsets,
+        "counters": state.counters,
+    }
+
+
+@given(checkpoints)
+def test_a_restored_state_is_the_state_at_its_last_checkpoint(checkpoints):
+    """At each cut, the changelog so far gives back everything: rows, ids, time, offsets and counters."""
+    state, changelog = new_state(), []
+    for changes in checkpoints:
+        for change in changes:
+            apply(state, change)
+        changelog += state.drain()
+        restored = new_state()
+        restored.restore(changelog)
+        assert content(state) == content(restored)
+        assert restored.restored
+
+
+@given(checkpoints)
+def test_a_compacted_changelog_gives_the_same_state(checkpoints):
+    """Only the last record of a key counts, so that the broker may drop the earlier ones."""
+    state, changelog = new_state(), []
+    for changes in checkpoints:
+        for change in changes:
+            apply(state, change)
+        changelog += state.drain()
+    compacted = new_state()
+    compacted.restore((key, value) for key, value in dict(changelog).items() if value is not None)
+    assert content(state) == content(compacted)
+
+
+def test_a_removed_row_leaves_a_tombstone():
+    """A row that was written and removed is deleted from the changelog too."""
+    state = new_state()
+    apply(state, ("write", "clicks", 3, 10))
+    (key, value), _ = state.drain()
+    state.clicks.remove(3)
+    (deleted, nothing), _ = state.drain()
+    assert value is not None
+    assert (key, None) == (deleted, nothing)
+
+
+def test_without_changes_only_the_position_is_written():
+    """A second drain holds nothing but stream time, offsets and counters."""
+    state = new_state()
+    for name in POOLS:
+        apply(state, ("write", name, 1, 10))
+    assert len(POOLS) + 1 == len(state.drain())
+    assert [b"M"] == [key[:1] for key, _ in state.drain()]
+
+
+def test_an_empty_changelog_is_a_new_state():
+    """A partition that was never committed starts empty and says so."""
+    state = new_state()
+    state.restore([])
+    assert content(new_state()) == content(state)
+    assert not state.restored
+
+
+def test_what_overflows_is_counted_once():
+    """Rows and ids that had to make room are summed into one counter, which survives a restart."""
+    state = new_state()
+    for key in range(CAPS.max_clicks + 2):
+        apply(state, ("write", "clicks", key, 10 + key))
+    for key in range(CAPS.max_event_ids + 1):
+        apply(state, ("event", "", key, 10))
+    changelog = [*state.drain(), *state.drain()]
+    restored = new_state()
+    restored.restore(changelog)
+    assert 2 + CAPS.max_event_ids + 1 == restored.counters["overflowed"]
+    assert set(COUNTERS) == set(restored.counters)
+
+
+def test_a_damaged_record_stops_the_restore():
+    """A changelog with a wrong byte is refused instead of being read as another state."""
+    state = new_state()
+    apply(state, ("write", "profiles", 3, 10))
+    (key, value), meta = state.drain()
+    with pytest.raises(ChangelogError, match="checksum"):
+        new_state().restore([(key, value[:9] + b"\xff" + value[10:]), meta])
