@@ -3,7 +3,8 @@
 -- A decision may be there in several copies (a block sent again outside the deduplication window, a decision
 -- made again after a crash). The one with the lowest offset counts: ReplacingMergeTree keeps the row with the
 -- highest `recency`, which is the negated offset. Until the parts are merged, `unique_decisions` hides the rest.
--- Candidate ids are plain strings: as LowCardinality they halve the insert rate and save a sixth of the disk.
+-- Strings inside arrays and maps are plain: as LowCardinality they halve the insert rate and save a sixth of the
+-- disk.
 CREATE TABLE IF NOT EXISTS decisions
 (
     decision_id            String CODEC(ZSTD)                      COMMENT 'Identity: views-<partition>-<offset>-<slot index>',
@@ -29,9 +30,9 @@ CREATE TABLE IF NOT EXISTS decisions
     candidate_p_click      Array(Float64) CODEC(ZSTD)              COMMENT 'Per candidate: predicted click probability; empty where the policy does not use it',
     candidate_score_micros Array(Int64) CODEC(ZSTD)                COMMENT 'Per candidate: what the policy ranks by; for placements eCPM',
     candidate_propensity   Array(Float64) CODEC(ZSTD)              COMMENT 'Per candidate: the distribution that was drawn from; sums to 1',
-    rejected               Map(LowCardinality(String), Array(String)) CODEC(ZSTD)
+    rejected               Map(String, Array(String)) CODEC(ZSTD)
                                                                    COMMENT 'Reason -> candidates that matched the targeting and were left out',
-    contributions          Map(LowCardinality(String), Float64) CODEC(ZSTD)
+    contributions          Map(String, Float64) CODEC(ZSTD)
                                                                    COMMENT 'Feature -> its share of the logit of chosen_id',
     topic_partition        UInt16                                  COMMENT 'Kafka partition of the record',
     topic_offset           Int64 CODEC(Delta, ZSTD)                COMMENT 'Kafka offset of the record',
