@@ -92,7 +92,6 @@ def demo(
             bound = ["--limit", str(limit)] if limit else []
             _run(settings, "replay", str(file), "--skew-s", REPLAY_SKEW_S, *bound)
         with ExitStack() as stack:
-            started_s = time.monotonic()
             crew = [_worker(settings, worker_command, data_dir, number) for number in range(workers)]
             for worker in crew:
                 stack.enter_context(worker)
@@ -101,12 +100,9 @@ def demo(
                 for worker in crew:
                     worker.check()
 
-            duration_s = 0.0
-            for role, label, topics in STAGES:
-                _wait(settings, role, label, topics, check)
-                duration_s = duration_s or time.monotonic() - started_s
+            took_s = {role: _wait(settings, role, label, topics, check) for role, label, topics in STAGES}
             with closing(open_store(settings.clickhouse)) as store:
-                summary = summarize(settings.kafka, store, read_counters(settings), duration_s)
+                summary = summarize(settings.kafka, store, read_counters(settings), took_s["process"])
             yield Running(settings, summary, check)
 
 
@@ -173,15 +169,24 @@ def _worker(settings: Settings, command: Sequence[str], data_dir: Path, number: 
 
 def _wait(
     settings: Settings, role: Role, label: str, topics: Sequence[Topic], check: Callable[[], None]
-) -> None:
+) -> float:
+    """Wait until the role is through; returns the seconds from its first to its last step."""
     group_id = f"{settings.kafka.group_id}-{role}"
     # A worker that stands still says so itself and exits; this is for one that reads another topic.
     stall_timeout_s = 1.5 * settings.processing.stall_timeout_s
+    started_s = ended_s = time.monotonic()
     with click.progressbar(length=1, label=label, file=click.get_text_stream("stderr")) as bar:
 
         def progress(done: int, total: int) -> None:
+            nonlocal started_s, ended_s
             check()
+            now_s = time.monotonic()
+            if done == 0:
+                started_s = now_s  # it compiles its kernels and joins its group
+            if done > bar.pos:
+                ended_s = now_s
             bar.length = max(1, total)
             bar.update(done - bar.pos)
 
         wait_until_read(settings.kafka, group_id, topics, stall_timeout_s, progress)
+    return ended_s - started_s

@@ -5,15 +5,17 @@ too. So a committed offset below a topic's end says little; whether a committed 
 two says all, and the broker's read_committed view answers it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.protocol.consumer import IsolationLevel
 
 from schemas.topics import Topic
 from streams.admin import open_admin
+from streams.delivery.clients import new_reader
 from streams.settings import Kafka
 
 POLL_INTERVAL_S = 0.25
@@ -89,26 +91,23 @@ def committed_offsets(
 
 def has_records(kafka: Kafka, start: Offsets, end: Offsets) -> bool:
     """Whether a committed record lies in ``[start, end)`` of any partition."""
-    stretches = {partition: offset for partition, offset in start.items() if offset < end[partition]}
-    if not stretches:
-        return False
-    consumer = KafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","),
-        group_id=None,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",  # retention may have passed the committed offset
-        max_partition_fetch_bytes=1,  # the first batch always comes, and it is enough
-    )
+    behind = [partition for partition in start if start[partition] < end[partition]]
+    # One at a time and the shortest first: the embedded broker minds no limit of a fetch and sends all
+    # that a partition has.
+    behind.sort(key=lambda partition: end[partition] - start[partition])
+    return any(asyncio.run(_has_record(kafka, p, start[p], end[p])) for p in behind)
+
+
+async def _has_record(kafka: Kafka, partition: TopicPartition, start: int, end: int) -> bool:
+    reader = new_reader(kafka)
+    await reader.start()
     try:
-        consumer.assign(list(stretches))
-        for partition, offset in stretches.items():
-            consumer.seek(partition, offset)
-        while any(consumer.position(partition) < end[partition] for partition in stretches):
-            polled = consumer.poll(int(POLL_INTERVAL_S * 1000))
-            if any(
-                record.offset < end[partition] for partition, records in polled.items() for record in records
-            ):
+        reader.assign([partition])
+        reader.seek(partition, start)
+        while await reader.position(partition) < end:
+            polled = await reader.getmany(timeout_ms=int(POLL_INTERVAL_S * 1000), max_records=1)
+            if any(record.offset < end for records in polled.values() for record in records):
                 return True
     finally:
-        consumer.close()
+        await reader.stop()
     return False

@@ -1,14 +1,14 @@
 """What a run amounted to: events in, decisions out, and what ClickHouse holds of them."""
 
-from collections.abc import Iterator
+import asyncio
 
 import msgspec
-from kafka import KafkaConsumer
 from msgspec import Struct
 
 from schemas.topics import DECISIONS
 from streams.admin import open_admin
-from streams.lag import Offsets, end_offsets
+from streams.delivery.restore import read_all
+from streams.lag import end_offsets
 from streams.settings import Kafka
 from streams.sinks.store import Store
 
@@ -21,8 +21,6 @@ TABLES = """
 SELECT name FROM system.tables
 WHERE database = currentDatabase() AND engine != 'View' AND name != 'schema_migrations' ORDER BY name
 """
-
-POLL_TIMEOUT_MS = 200
 
 
 class Summary(Struct, frozen=True):
@@ -41,7 +39,7 @@ class Summary(Struct, frozen=True):
     rows: dict[str, int]
     """By table, copies included."""
     duration_s: float
-    """From the workers' start until the last event was processed."""
+    """From when the workers began to read until they had committed the last event."""
 
     @property
     def events_per_s(self) -> float:
@@ -64,7 +62,7 @@ def summarize(kafka: Kafka, store: Store, counts: dict[str, int], duration_s: fl
     return Summary(
         events={name: count for name, count in counts.items() if name not in ("slots", "decisions")},
         slots=counts["slots"],
-        decisions_on_topic=len(set(_decision_ids(kafka))),
+        decisions_on_topic=len(asyncio.run(_decision_ids(kafka))),
         decisions_in_clickhouse=int(store.query(IDENTITIES).rows[0][0]),
         log_loss={str(model): float(loss) for model, loss in store.query(LOG_LOSS).rows},
         rows={table: int(store.query(f"SELECT count() FROM {table}").rows[0][0]) for table in tables},
@@ -74,13 +72,16 @@ def summarize(kafka: Kafka, store: Store, counts: dict[str, int], duration_s: fl
 
 def as_text(summary: Summary) -> str:
     """The summary for a terminal."""
-    kinds = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in summary.events.items())
+    kinds = ", ".join(
+        f"{count:,} {name.replace('_', ' ')}"
+        for name, count in summary.events.items()
+        if count or name == "dead_letters"
+    )
     losses = ", ".join(f"{model} {loss:.5f}" for model, loss in summary.log_loss.items())
     rows = ", ".join(f"{table} {count:,}" for table, count in summary.rows.items())
     return (
         f"Events      {kinds}\n"
-        f"            {summary.events_per_s:,.0f} events/s, {summary.duration_s:.1f} s "
-        "from the start of the workers\n"
+        f"            {summary.events_per_s:,.0f} events/s, all committed in {summary.duration_s:.1f} s\n"
         f"Decisions   {summary.slots:,} asked for, {summary.decisions_on_topic:,} on the topic, "
         f"{summary.decisions_in_clickhouse:,} in ClickHouse, each counted once by its identity\n"
         f"Log loss    {losses or 'no example yet'} (clicks, nats an example; mean is the null model)\n"
@@ -92,24 +93,13 @@ class _Identity(Struct):
     decision_id: str
 
 
-def _decision_ids(kafka: Kafka) -> Iterator[str]:
+async def _decision_ids(kafka: Kafka) -> set[str]:
     with open_admin(kafka) as admin:
-        end = end_offsets(admin, [DECISIONS])
-    # Decisions leave before the transaction, so there is nothing to wait for and nothing to filter.
-    consumer = KafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","), group_id=None, max_poll_records=10_000
-    )
+        partitions = len(end_offsets(admin, [DECISIONS]))
     decode = msgspec.json.Decoder(_Identity).decode
-    try:
-        consumer.assign(list(end))
-        consumer.seek_to_beginning()
-        while _remaining(consumer, end):
-            for records in consumer.poll(POLL_TIMEOUT_MS).values():
-                for record in records:
-                    yield decode(record.value).decision_id
-    finally:
-        consumer.close()
-
-
-def _remaining(consumer: KafkaConsumer, end: Offsets) -> bool:
-    return any(consumer.position(partition) < offset for partition, offset in end.items())
+    return {
+        decode(value).decision_id
+        for partition in range(partitions)
+        async for _, value in read_all(kafka, DECISIONS.name, partition)
+        if value is not None
+    }
