@@ -67,8 +67,8 @@ def demo(
 ) -> Iterator[Running]:
     """Run it all, with progress on stderr; on exit everything is stopped, in the reverse order.
 
-    It starts from nothing in ``broker`` and ``engine`` of the data directory. ClickHouse's data stays for
-    queries; the broker's goes at the end, unless something failed.
+    It starts from nothing in ``broker`` and ``engine`` of the data directory; what they wrote stays there
+    until the next demo, for queries.
 
     Args:
         settings: Where the data is, and all that is not an address.
@@ -85,7 +85,8 @@ def demo(
     """
     data_dir = Path(settings.embedded.data_dir).resolve()
     files = [_fetched(settings, dataset, data_dir) for dataset in DATASETS]
-    with _fresh(data_dir), platform(data_dir) as running:
+    _clear(data_dir)
+    with platform(data_dir) as running:
         settings = _reaching(settings, running)
         _run(settings, "init")
         for file in files:
@@ -117,23 +118,12 @@ def _fetched(settings: Settings, dataset: str, data_dir: Path) -> Path:
     return data_dir / f"{dataset}.jsonl.gz"
 
 
-@contextmanager
-def _fresh(data_dir: Path) -> Iterator[None]:
+def _clear(data_dir: Path) -> None:
     address = data_dir / "broker.url"
     if address.is_file() and answers(address.read_text().strip()):
         raise DemoError(f"A demo runs in {data_dir}: stop it, or set embedded.data_dir to another place")
-    shutil.rmtree(data_dir / "broker", ignore_errors=True)
-    shutil.rmtree(data_dir / "engine", ignore_errors=True)
-    kept = False
-    try:
-        yield
-    except Exception:
-        kept = True
-        click.echo(f"Logs and data of the failed run are kept in {data_dir}", err=True)
-        raise
-    finally:
-        if not kept:
-            shutil.rmtree(data_dir / "broker", ignore_errors=True)
+    for name in ("broker", "engine"):
+        shutil.rmtree(data_dir / name, ignore_errors=True)
 
 
 def _reaching(settings: Settings, running: Platform) -> Settings:

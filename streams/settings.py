@@ -157,10 +157,10 @@ def load(
 
     >>> load(environment={"HEADRACE_KAFKA_PARTITIONS": "4"}).kafka.partitions
     4
-    >>> load(environment={}, overrides={"kafka.partitions": "many"})
+    >>> load(environment={}, overrides={"kafka.partitions": "x"})
     Traceback (most recent call last):
     ...
-    streams.settings.SettingsError: kafka.partitions = 'many' (from the command line): Expected `int`, got `str`
+    streams.settings.SettingsError: kafka.partitions = 'x' (from the command line): Expected `int`, got `str`
     """
     environment = os.environ if environment is None else environment
     if path is None and environment.get(ENVIRONMENT_PREFIX + "CONFIG"):

@@ -14,7 +14,9 @@ from streams.sinks.store import Store
 
 LOG_LOSS = """
 SELECT model, argMax(log_loss, version) AS log_loss
-FROM unique_model_progress WHERE task = 'ctr' GROUP BY model ORDER BY log_loss
+FROM unique_model_progress
+WHERE task = 'ctr' AND scored_share = (SELECT min(scored_share) FROM unique_model_progress)
+GROUP BY model ORDER BY log_loss
 """
 IDENTITIES = "SELECT uniqExact(decision_id) FROM decisions"
 TABLES = """
@@ -35,7 +37,8 @@ class Summary(Struct, frozen=True):
     decisions_in_clickhouse: int
     """Distinct decision ids in the table."""
     log_loss: dict[str, float]
-    """Progressive log loss of click prediction by model, nats an example, the best first."""
+    """Progressive log loss of click prediction by model, nats an example, the best first; all on the
+    same examples, the share that the challenger sees."""
     rows: dict[str, int]
     """By table, copies included."""
     duration_s: float

@@ -55,14 +55,13 @@ def profile(settings: Settings, user_id: str, shop_id: str, as_json: bool) -> No
 def _reachable(settings: Settings) -> Iterator[Kafka]:
     """The broker that is set; where none answers, that of the last demo."""
     kafka, data_dir = settings.kafka, Path(settings.embedded.data_dir)
-    host, _, port = kafka.bootstrap_servers.split(",")[0].rpartition(":")
-    if answers(host, int(port)) or not (data_dir / "broker").is_dir():
+    if answers(kafka.bootstrap_servers.split(",")[0]) or not (data_dir / "broker").is_dir():
         yield kafka
         return
     address = data_dir / "broker.url"
     if address.is_file():
         servers = address.read_text().strip()
-        if answers("127.0.0.1", int(servers.rpartition(":")[2])):
+        if answers(servers):
             yield replace(kafka, bootstrap_servers=servers)
             return
     try:
