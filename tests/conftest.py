@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
+from hypothesis import settings
 
 from streams.embedded.broker import broker as embedded_broker
 from streams.embedded.platform import engine as embedded_engine
 from streams.embedded.process import MissingPackageError
+
+# A kernel that is compiled, or a busy machine, is no fault of what is tested.
+settings.register_profile("headrace", deadline=None)
+settings.load_profile("headrace")
 
 MARKER_OF_FIXTURE = {"broker": "broker", "fresh_broker": "broker", "engine": "engine"}
 

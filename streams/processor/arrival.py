@@ -40,8 +40,17 @@ def decode(
     try:
         event = DECODERS[topic](raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Arrival(topic, partition, offset, ts_ms, raw, None, str(error))
+        return Arrival(topic, partition, offset, ts_ms, raw, None, _reason(error))
     if 0 <= ts_ms < event.ts_ms - max_ahead_ms:
         reason = f"Expected `int` <= the broker's time + {max_ahead_ms} ms - at `$.ts_ms`"
         return Arrival(topic, partition, offset, ts_ms, raw, None, reason)
     return Arrival(topic, partition, offset, ts_ms, raw, event)
+
+
+def _reason(error: Exception) -> str:
+    """What the decoder says, without the one value that it would quote: that of a word it does not know."""
+    reason = str(error)
+    if not reason.startswith("Invalid "):
+        return reason
+    _, at, path = reason.rpartition(" - at ")
+    return f"Expected a known word{at}{path}"

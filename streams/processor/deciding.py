@@ -5,7 +5,7 @@ import numpy as np
 from models.catalog import Catalog, Request
 from models.features import CONTEXT, FEATURES, REQUEST, context_buckets, join_buckets
 from models.hashing import stable_key
-from models.placement import MILLION, POLICY, REASONS, draw, place
+from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw, place
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
@@ -141,7 +141,7 @@ class Decider:
         propensity = [MILLION] + [0] * len(running) if held_out else uniform(len(ids))
         index = draw(np.array(propensity), self._ticket(decision_id))
         waiting = {promotion.promotion_id for promotion, _ in matching}.difference(ids)
-        rejected = {REASONS[1]: sorted(waiting)} if waiting else {}
+        rejected = {REASONS[OUTSIDE_FLIGHT]: sorted(waiting)} if waiting else {}
         return encode(
             {
                 "decision_id": decision_id,

@@ -2,7 +2,8 @@
 
 Each side may come first: what waits for its partner lies in a pool of the state until event time (stream
 time) says that the partner can no longer come. Nothing here depends on the order of arrival inside the
-lateness horizon, with one exception: of several clicks on one exposure the first to arrive counts.
+lateness horizon, with one exception: of several clicks that a user makes on one exposure the first to
+arrive counts.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from streams.settings import Processing
 from streams.state.partition import PartitionState
 
 NO_OFFSET = -1
-_REQUEST, _EXPOSURE, _CLICK, _PURCHASE = range(4)
+_REQUEST, _EXPOSURE, _PURCHASE, _CLICK = range(4)  # due together, an order is settled before its click goes
 
 
 class Joins:
@@ -40,11 +41,11 @@ class Joins:
         self._due: tuple[Callable[[int, int], None], ...] = (
             self._request_due,
             self._exposure_due,
-            self._click_due,
             self._purchase_due,
+            self._click_due,
         )
 
-    def requested(self, decision_id: str, ts_ms: int, user: int, context: np.ndarray | int) -> None:
+    def requested(self, decision_id: str, ts_ms: int, user: int, context: np.ndarray) -> None:
         """A decision was asked for: remember what was known, for the exposure that may follow."""
         key = stable_key(decision_id)
         self.state.requests.put((key, ts_ms, user, context))
@@ -61,12 +62,11 @@ class Joins:
 
     def exposed(self, exposure: Exposure, offset: int, user: int, buckets: np.ndarray | None) -> None:
         """An ad or promotion was shown; without ``buckets`` nothing is learned from it."""
+        key = _join_key(user, exposure.decision_id, exposure.event_id)
         if exposure.decision_id:
-            key = stable_key(exposure.decision_id)
-            self.state.requests.remove(key)
+            self.state.requests.remove(stable_key(exposure.decision_id))
             _, request_offset, request_slot = exposure.decision_id.rsplit("-", 2)
         else:
-            key = _foreign_key(exposure.shop_id, exposure.event_id)
             request_offset, request_slot = str(NO_OFFSET), "0"
         self.state.exposures.put(
             (
@@ -80,18 +80,14 @@ class Joins:
             "exposure", f"views-{self.partition}-{offset}", exposure.ts_ms,
             exposure.shop_id, exposure.user_id, self.state.exposures[key],
             slot_id=exposure.slot_id, position=exposure.position,
-            propensity=exposure.propensity or 0.0,
+            propensity=exposure.propensity or 0.0, shown_id=exposure.ad_id or exposure.promotion_id,
         )  # fmt: skip
-        click = self.state.clicks.get(key)
-        if click is not None:
+        if key in self.state.clicks.slot_of:
             self._join(key, exposure.shop_id, exposure.user_id)
 
     def clicked(self, click: Click, offset: int, user: int) -> None:
         """An ad or promotion was clicked; the exposure may be still to come."""
-        if click.decision_id:
-            key = stable_key(click.decision_id)
-        else:
-            key = _foreign_key(click.shop_id, click.exposure_id)
+        key = _join_key(user, click.decision_id, click.exposure_id)
         if key in self.state.clicks.slot_of:
             return
         self.state.clicks.put((key, click.ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, 0, 0, 0, 0, 0))
@@ -110,9 +106,12 @@ class Joins:
         heappush(self._timers, (purchase.ts_ms + self.lateness_ms, _PURCHASE, offset))
 
     def expire(self, stream_ms: int) -> None:
-        """Do all that is due at a stream time, in order of its deadline."""
+        """Do all that is due before a stream time, in order of its deadline.
+
+        At its deadline nothing is due yet: an event that is late by exactly the horizon still joins.
+        """
         timers = self._timers
-        while timers and timers[0][0] <= stream_ms:
+        while timers and timers[0][0] < stream_ms:
             deadline_ms, pool, key = heappop(timers)
             self._due[pool](key, deadline_ms)
 
@@ -142,7 +141,10 @@ class Joins:
         """A click and its exposure are both here: label the exposure, and open the wait for an order."""
         exposure, click = self.state.exposures[key], self.state.clicks[key]
         delay_ms = int(click["ts_ms"]) - int(exposure["ts_ms"])
-        if exposure["user"] != click["user"] or not 0 <= delay_ms <= self.click_window_ms:
+        if not 0 <= delay_ms <= self.click_window_ms:
+            # Outside the window it must not stand in the way of a click inside it.
+            self.state.counters["unmatched_clicks"] += 1
+            self.state.clicks.remove(key)
             return
         exposure["clicked"] = 1
         for field in ("request_offset", "request_slot", "shown", "is_ad", "learnable", "buckets"):
@@ -176,10 +178,12 @@ class Joins:
         click = self.state.clicks.get(key)
         if click is None:
             return
-        if click["exposure_offset"] == NO_OFFSET:
+        joined = click["exposure_offset"] != NO_OFFSET
+        wait_ms = self.attribution_window_ms if joined else 0
+        if deadline_ms < int(click["ts_ms"]) + wait_ms + self.lateness_ms:
+            return  # set before it was joined, or for another click: it has a later one
+        if not joined:
             self.state.counters["unmatched_clicks"] += 1
-        elif deadline_ms < int(click["ts_ms"]) + self.attribution_window_ms + self.lateness_ms:
-            return  # it has been joined since this timer was set, and has a later one
         else:
             keys = self._clicks_of[int(click["user"])]
             keys.remove(key)
@@ -229,12 +233,12 @@ class Joins:
     def _outcome(
         self, kind: str, cause: str, ts_ms: int, shop_id: str, user_id: str, row: np.void, *,
         slot_id: str = "", position: int = 0, propensity: float = 0.0, revenue_micros: int = 0,
-        delay_ms: int = 0, order_id: str = "",
+        delay_ms: int = 0, order_id: str = "", shown_id: str = "",
     ) -> None:  # fmt: skip
         """Say what became of the exposure behind a row of EXPOSURE or CLICK."""
         request_offset, shown, is_ad = int(row["request_offset"]), int(row["shown"]), bool(row["is_ad"])
         own = request_offset != NO_OFFSET
-        name = self.catalog.name_of(shown)
+        name = shown_id or self.catalog.name_of(shown)
         ad_id, promotion_id = (name, "") if is_ad else ("", name)
         fields = row.dtype.fields
         exposure_offset = row["exposure_offset"] if fields and "exposure_offset" in fields else row["offset"]
@@ -259,6 +263,9 @@ class Joins:
         self.output.outcomes.append((user_id.encode(), encode(outcome)))
 
 
-def _foreign_key(shop_id: str, exposure_id: str) -> int:
-    """Join key of another system's exposure, by its ``event_id``."""
-    return stable_key(f"{shop_id}/{exposure_id}", seed=1)
+def _join_key(user: int, decision_id: str, exposure_id: str) -> int:
+    """Key under which a user's click meets the exposure: of our decision, or of another system's choice.
+
+    With the user in it, nobody else's click can take the place of the user's.
+    """
+    return stable_key(f"own/{decision_id}" if decision_id else f"foreign/{exposure_id}", seed=user)

@@ -94,12 +94,12 @@ class Processor:
             state.counters["slots"] += len(view.slots)
             for index, slot in enumerate(view.slots):
                 decision_id = f"views-{self.partition}-{arrival.offset}-{index}"
+                # Also for a promotion: what is learned goes by what the exposure says was shown.
+                context = self.decider.context(view, slot.slot_id, slot.position, user, profile)
+                self.joins.requested(decision_id, view.ts_ms, user, context)
                 if slot.kind == "ad":
-                    context = self.decider.context(view, slot.slot_id, slot.position, user, profile)
-                    self.joins.requested(decision_id, view.ts_ms, user, context)
                     decision = self.decider.placement(decision_id, view, slot, context)
                 else:
-                    self.joins.requested(decision_id, view.ts_ms, user, 0)
                     decision = self.decider.promotion(decision_id, view, slot, user)
                 self.output.decisions.append((key, decision))
                 state.counters["decisions"] += 1

@@ -46,7 +46,7 @@ REQUEST = np.dtype(
 
 EXPOSURE = np.dtype(
     [
-        ("key", "i8"),  # of the decision's identity, or of the foreign exposure's event_id
+        ("key", "i8"),  # of the user with the decision's identity, or with the foreign exposure's event_id
         ("ts_ms", "i8"),
         ("user", "i8"),
         ("offset", "i8"),

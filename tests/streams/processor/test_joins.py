@@ -1,0 +1,347 @@
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from traffic import T0_MS, TOPICS, arrivals, click, exposure, new_processor, purchase, refund, view
+
+from schemas.examples import decode_example
+from schemas.outcomes import decode_outcome
+from streams.processor.arrival import Arrival
+
+LATENESS_MS, REQUEST_MS, CLICK_MS, ATTRIBUTION_MS = 10_000, 40_000, 30_000, 60_000
+END_MS = T0_MS + 10**7
+OWN, FOREIGN, FORGED = "own", "foreign", "forged"
+
+
+class Journey(NamedTuple):
+    """From a page view to clicks, as far as it went; None where it ended before."""
+
+    number: int
+    source: str
+    user: str
+    stranger: str
+    viewed_ms: int
+    shown_ms: int | None
+    clicked_ms: int | None
+    stranger_clicked_ms: int | None
+
+    @property
+    def echo(self):
+        """What names the choice in a click."""
+        if self.source == FOREIGN:
+            return {"exposure_id": f"x{self.number}"}
+        return {"decision_id": f"views-0-{self.number + (900 if self.source == FORGED else 0)}-0"}
+
+
+class Order(NamedTuple):
+    number: int
+    user: str
+    ts_ms: int
+
+
+@st.composite
+def journeys(draw, number):
+    user, stranger = draw(st.permutations(["u1", "u2"]))
+    # A millisecond of its own for each journey: of two clicks at the same time none would be the last.
+    viewed_ms = T0_MS + 5000 * draw(st.integers(0, 9)) + number
+    after_ms = st.sampled_from([0, 1000, 10_000, 30_000, 30_001, 40_000, 40_001])
+    shown_ms = draw(st.none() | after_ms.map(lambda ms: viewed_ms + ms))
+    clicked_ms = stranger_clicked_ms = None
+    if shown_ms is not None:
+        clicks = st.none() | (after_ms | st.just(-1)).map(lambda ms: shown_ms + ms)
+        clicked_ms, stranger_clicked_ms = draw(clicks), draw(clicks)
+    source = draw(st.sampled_from([OWN, OWN, FOREIGN, FORGED]))
+    return Journey(number, source, user, stranger, viewed_ms, shown_ms, clicked_ms, stranger_clicked_ms)
+
+
+@st.composite
+def stories(draw):
+    """Journeys and orders of two users."""
+    found = [draw(journeys(number)) for number in range(draw(st.integers(1, 4)))]
+    after_ms = st.sampled_from([-1, 0, 5000, 60_000, 60_001])
+    times_ms = [j.clicked_ms for j in found if j.clicked_ms is not None] or [T0_MS]
+    return found, [
+        Order(number, draw(st.sampled_from(["u1", "u2"])), draw(st.sampled_from(times_ms)) + draw(after_ms))
+        for number in range(draw(st.integers(0, 4)))
+    ]
+
+
+def told(story, lateness):
+    """The events of a story in order of arrival, each by its part of the lateness horizon late.
+
+    A view is on time: nothing can be shown before it has been decided.
+    """
+    found = []
+
+    def tell(offset, event, late):
+        arrival = Arrival(TOPICS[type(event)], 0, offset, event.ts_ms, b"", event)
+        found.append((event.ts_ms + late, len(found), arrival))
+
+    for journey in story[0]:
+        number, user = journey.number, journey.user
+        if journey.source == OWN:
+            tell(number, view(journey.viewed_ms, user, slots="a"), 0)
+        if journey.shown_ms is not None:
+            shown = {"propensity": 0.5} if journey.source == FOREIGN else journey.echo
+            tell(
+                100 + number, exposure(journey.shown_ms, user, event_id=f"x{number}", **shown), next(lateness)
+            )
+        if journey.clicked_ms is not None:
+            tell(number, click(journey.clicked_ms, user, **journey.echo), next(lateness))
+        if journey.stranger_clicked_ms is not None:
+            tell(
+                100 + number,
+                click(journey.stranger_clicked_ms, journey.stranger, **journey.echo),
+                next(lateness),
+            )
+    for order in story[1]:
+        tell(order.number, purchase(order.ts_ms, order.user, order_id=f"o{order.number}"), next(lateness))
+    return [arrival for _, _, arrival in sorted(found, key=lambda one: one[:2])]
+
+
+def settled(story):
+    """What must come of a story, by reading it with all of it at hand."""
+    outcomes, examples, clicks = [], [], []
+    for journey in story[0]:
+        is_known = journey.source == FOREIGN or (
+            journey.source == OWN
+            and journey.shown_ms is not None
+            and journey.shown_ms <= journey.viewed_ms + REQUEST_MS
+        )
+        if journey.shown_ms is None or not is_known:
+            continue
+        number = journey.number
+        decision_id = journey.echo.get("decision_id", "")
+        outcomes.append((f"exposure-views-0-{100 + number}", decision_id, "ad0", 0))
+        delay_ms = -1 if journey.clicked_ms is None else journey.clicked_ms - journey.shown_ms
+        is_clicked = 0 <= delay_ms <= CLICK_MS
+        examples.append((f"ctr-0-{100 + number}-{int(is_clicked)}", int(is_clicked)))
+        if is_clicked:
+            outcomes.append((f"click-clicks-0-{number}", decision_id, "ad0", 0))
+            examples.append((f"cvr-0-{number}-0", 0))
+            clicks.append(journey)
+    converted = set()
+    for order in story[1]:
+        earning = [
+            j for j in clicks if j.user == order.user and 0 <= order.ts_ms - j.clicked_ms <= ATTRIBUTION_MS
+        ]
+        if earning:
+            last = max(earning, key=lambda journey: journey.clicked_ms)
+            decision_id = last.echo.get("decision_id", "")
+            outcomes.append((f"purchase-purchases-0-{order.number}", decision_id, "ad0", 5_000_000))
+            converted.add((f"cvr-0-{last.number}-1", 1))
+    return sorted(outcomes), sorted([*examples, *converted])
+
+
+def said(processor):
+    """Identity, decision, ad and revenue of each outcome; identity and label of each example."""
+    outcomes, examples, _ = processor.output.take_committed()
+    return (
+        sorted(
+            (o.outcome_id, o.decision_id, o.ad_id, o.revenue_micros)
+            for o in map(decode_outcome, values(outcomes))
+        ),
+        sorted((e.example_id, e.label) for e in map(decode_example, values(examples))),
+    )
+
+
+def values(messages):
+    return [value for _, value in messages]
+
+
+@given(stories(), st.lists(st.integers(0, 4), min_size=20, max_size=20))
+def test_any_order_of_arrival_inside_the_horizon_comes_to_the_same(story, quarters):
+    """Windows, users, forged ids and last-click attribution: the joins say what a reader of it all would."""
+    processor = new_processor()
+    processor.process(told(story, (LATENESS_MS // 4 * quarter for quarter in quarters)))
+    processor.advance(END_MS)
+    assert settled(story) == said(processor)
+
+
+@given(stories(), st.integers(0, 20))
+def test_restoring_between_any_two_events_changes_nothing(story, cut):
+    """What is pending at a checkpoint goes on from the changelog as if nothing had happened."""
+    told_arrivals = told(story, iter([0] * 20))
+    before, after = told_arrivals[:cut], told_arrivals[cut:]
+    processor, successor = new_processor(), new_processor()
+    processor.process(before)
+    successor.state.restore(processor.state.drain())
+    successor.restored()
+    successor.output.outcomes, successor.output.examples, _ = processor.output.take_committed()
+    successor.process(after)
+    successor.advance(END_MS)
+    assert settled(story) == said(successor)
+
+
+def shown_ad(**fields):
+    """A processor that has decided on a placement at T0 and seen its exposure a second later."""
+    processor = new_processor()
+    processor.process(
+        arrivals([view(T0_MS, slots="a"), exposure(T0_MS + 1000, decision_id="views-0-0-0", **fields)])
+    )
+    return processor
+
+
+def test_an_exposure_is_a_negative_example_after_window_and_lateness():
+    """Until no click can come any more there is no label; then there is one."""
+    processor = shown_ad()
+    last_ms = T0_MS + 1000 + CLICK_MS + LATENESS_MS
+    processor.advance(last_ms)
+    assert [] == processor.output.examples
+    processor.advance(last_ms + 1)
+    ((_, value),) = processor.output.examples
+    example = decode_example(value)
+    assert ("ctr-0-1-0", 0, T0_MS + 1000, "own") == (
+        example.example_id,
+        example.label,
+        example.ts_ms,
+        example.source,
+    )
+
+
+def test_an_outcome_says_what_was_shown_where_and_how_long_it_took():
+    """Exposure, click and order of one decision, each with its own part of the facts."""
+    processor = shown_ad(slot_id="top", position=2, ad_id="ad3")
+    processor.process([Arrival(1, 0, 7, 0, b"", click(T0_MS + 5000, decision_id="views-0-0-0"))])
+    processor.process([Arrival(2, 0, 8, 0, b"", purchase(T0_MS + 9000, currency="EUR"))])
+    processor.advance(END_MS)
+    shown, clicked, bought = (decode_outcome(value) for _, value in processor.output.outcomes)
+    same = {
+        (o.decision_id, o.exposure_id, o.ad_id, o.campaign_id, o.user_id) for o in (shown, clicked, bought)
+    }
+    assert {("views-0-0-0", "views-0-1", "ad3", "c1", "u1")} == same
+    assert ("top", 2, 0.0, 0) == (shown.slot_id, shown.position, shown.propensity, shown.delay_ms)
+    assert ("clicks-0-7", 4000) == (clicked.outcome_id.removeprefix("click-"), clicked.delay_ms)
+    assert (4000, 5_500_000, "o1") == (bought.delay_ms, bought.revenue_micros, bought.order_id)
+
+
+def test_an_ad_that_the_catalogue_does_not_know_is_named_and_not_learned():
+    """Another system may show ads of its own: the exposure says which, and makes no example."""
+    processor = new_processor()
+    processor.process(arrivals([exposure(T0_MS, ad_id="theirs", propensity=0.25)]))
+    processor.advance(END_MS)
+    ((_, value),) = processor.output.outcomes
+    outcome = decode_outcome(value)
+    assert ("theirs", "", 0.25) == (outcome.ad_id, outcome.decision_id, outcome.propensity)
+    assert [] == processor.output.examples
+
+
+def test_a_promotion_has_outcomes_and_no_examples():
+    """Promotions are not what the click learners learn from."""
+    processor = new_processor()
+    echo = {"decision_id": "views-0-0-0", "promotion_id": "p1"}
+    shown = exposure(T0_MS, **echo)
+    processor.process(arrivals([view(T0_MS, slots="p"), shown, click(T0_MS + 1, kind="promotion", **echo)]))
+    processor.advance(END_MS)
+    kinds = [
+        (o.kind, o.promotion_id, o.ad_id) for o in map(decode_outcome, values(processor.output.outcomes))
+    ]
+    assert [("exposure", "p1", ""), ("click", "p1", "")] == kinds
+    assert [] == processor.output.examples
+
+
+def test_an_ad_shown_in_place_of_a_promotion_is_learned_in_its_context():
+    """What is learned goes by what the exposure says was shown, in the context of the request."""
+    learned = []
+    for asked_for in ("a", "p"):
+        processor = new_processor()
+        asked = view(T0_MS, slots=asked_for)
+        processor.process(arrivals([asked, exposure(T0_MS, decision_id="views-0-0-0")]))
+        processor.advance(END_MS)
+        learned.append(decode_example(processor.output.examples[0][1]).buckets)
+    assert learned[0] == learned[1]
+
+
+def test_an_exposure_that_is_repeated_counts_once():
+    """A second exposure of the same decision, under another event id, has no outcome."""
+    processor = shown_ad()
+    processor.process([Arrival(0, 0, 2, 0, b"", exposure(T0_MS + 2000, decision_id="views-0-0-0"))])
+    assert (1, 1) == (len(processor.output.outcomes), processor.state.counters["unmatched_exposures"])
+
+
+@pytest.mark.parametrize("first_after_ms", [-1, CLICK_MS + 1])
+def test_a_click_outside_the_window_leaves_room_for_one_inside(first_after_ms):
+    """A click that counts for nothing does not keep the user's next click from counting."""
+    processor = shown_ad()
+    echo = {"decision_id": "views-0-0-0"}
+    clicks = [click(T0_MS + 1000 + first_after_ms, **echo), click(T0_MS + 2000, **echo)]
+    processor.process(Arrival(1, 0, offset, 0, b"", event) for offset, event in enumerate(clicks))
+    kinds = [o.outcome_id for o in map(decode_outcome, values(processor.output.outcomes))]
+    assert ["exposure-views-0-1", "click-clicks-0-1"] == kinds
+    assert 1 == processor.state.counters["unmatched_clicks"]
+
+
+def test_of_several_clicks_on_one_exposure_one_counts():
+    """A double click is one click."""
+    processor = shown_ad()
+    clicks = [click(T0_MS + ms, decision_id="views-0-0-0") for ms in (2000, 2001)]
+    processor.process(Arrival(1, 0, offset, 0, b"", event) for offset, event in enumerate(clicks))
+    assert 2 == len(processor.output.outcomes)
+
+
+def test_a_click_converts_once():
+    """Two orders after one click are two outcomes and one positive example."""
+    processor = shown_ad()
+    orders = [purchase(T0_MS + ms, order_id=f"o{ms}") for ms in (3000, 4000)]
+    processor.process([Arrival(1, 0, 0, 0, b"", click(T0_MS + 2000, decision_id="views-0-0-0"))])
+    processor.process(Arrival(2, 0, offset, 0, b"", event) for offset, event in enumerate(orders))
+    processor.advance(END_MS)
+    outcomes, examples = said(processor)
+    assert 2 == sum(identity.startswith("purchase") for identity, *_ in outcomes)
+    assert ["cvr-0-0-0", "cvr-0-0-1"] == [identity for identity, _ in examples if identity.startswith("cvr")]
+
+
+def test_a_refund_takes_spend_off_and_makes_no_outcome():
+    """Money paid back leaves the user's spend; the order stays an order."""
+    processor = new_processor()
+    processor.process(arrivals([purchase(T0_MS), refund(T0_MS + 1, currency="EUR")]))
+    processor.advance(END_MS)
+    (profile,) = processor.state.profiles
+    assert (5_000_000 - 2_200_000, 1, 1) == (
+        profile["spend_micros"],
+        profile["purchases"],
+        profile["refunds"],
+    )
+    assert [] == processor.output.outcomes
+
+
+def test_a_click_at_the_end_of_its_window_may_be_late_by_the_whole_horizon():
+    """The horizon and the window include their last millisecond, both at once."""
+    processor = shown_ad()
+    clicked_ms = T0_MS + 1000 + CLICK_MS
+    processor.advance(clicked_ms + LATENESS_MS)
+    processor.process([Arrival(1, 0, 0, 0, b"", click(clicked_ms, decision_id="views-0-0-0"))])
+    processor.advance(END_MS)
+    assert ["ctr-0-1-1", "cvr-0-0-0"] == [identity for identity, _ in said(processor)[1]]
+
+
+def test_an_order_at_the_end_of_its_window_is_attributed():
+    """The attribution window includes its last millisecond, whatever is settled at the same time."""
+    processor = shown_ad()
+    processor.process([Arrival(1, 0, 0, 0, b"", click(T0_MS + 2000, decision_id="views-0-0-0"))])
+    processor.process([Arrival(2, 0, 0, 0, b"", purchase(T0_MS + 2000 + ATTRIBUTION_MS))])
+    processor.advance(END_MS)
+    assert "purchase-purchases-0-0" in [identity for identity, *_ in said(processor)[0]]
+
+
+def test_nobody_elses_click_stands_in_the_way():
+    """A click with another user's decision id counts for nothing and hides nothing, though it came first."""
+    processor = new_processor()
+    echo = {"decision_id": "views-0-0-0"}
+    events = [view(T0_MS, slots="a"), click(T0_MS + 2, "u2", **echo), exposure(T0_MS + 1, **echo)]
+    processor.process(arrivals([*events, click(T0_MS + 3, **echo)]))
+    assert ["click-clicks-0-1", "exposure-views-0-1"] == [identity for identity, *_ in said(processor)[0]]
+
+
+def test_nothing_waits_for_ever():
+    """When all windows have closed, nothing is pending and no click of a user is remembered."""
+    processor = shown_ad()
+    processor.process([Arrival(1, 0, 0, 0, b"", click(T0_MS + 2000, decision_id="views-0-0-0"))])
+    processor.process([Arrival(1, 0, 1, 0, b"", click(T0_MS + 2000, decision_id="unknown"))])
+    processor.process([Arrival(2, 0, 0, 0, b"", purchase(T0_MS + 3000))])
+    processor.process([Arrival(0, 0, 2, 0, b"", view(T0_MS + 3000, slots="ap"))])
+    processor.advance(END_MS)
+    state = processor.state
+    assert [0, 0, 0, 0] == [len(pool) for pool in state.pools if pool is not state.profiles]
+    assert 1 == state.counters["unmatched_clicks"]
