@@ -5,8 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer import fetcher
 
+from streams.delivery.aborted import CheckedPartitionRecords
 from streams.settings import Kafka
+
+fetcher.PartitionRecords = CheckedPartitionRecords  # aiokafka has no hook; Faust's consumer needs it as well
 
 MAX_BATCH_BYTES = 512 * 1024
 """Half of a broker's usual message limit: the first record of a batch may pass the batch's bound."""
