@@ -127,9 +127,13 @@ def _clear(data_dir: Path) -> None:
 
 
 def _reaching(settings: Settings, running: Platform) -> Settings:
-    """The settings with the addresses of what runs, which is one broker and no ClickHouse server."""
+    """The settings with the addresses of what runs, which is one broker and no ClickHouse server.
+
+    The logs hold so few clicks that the challenger is to see every example.
+    """
     return replace(
         settings,
+        learning=replace(settings.learning, challenger_sample=1.0),
         kafka=replace(settings.kafka, bootstrap_servers=running.bootstrap_servers, replication_factor=1),
         clickhouse=replace(settings.clickhouse, host="", engine_url=running.engine_url),
     )

@@ -152,7 +152,7 @@ class ProcessJob:
         self.progressed_at_s = time.monotonic()
 
     async def _await_commit(self) -> None:
-        """Raise what the transaction raised: the worker ends, and the next owner goes on from the last one."""
+        """Raise what the transaction raised: the worker ends, the next owner goes on from the last one."""
         if self._commit is not None:
             commit, self._commit = self._commit, None
             await commit

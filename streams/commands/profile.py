@@ -7,15 +7,16 @@ from typing import Any
 
 import click
 import orjson
-from kafka.errors import KafkaError
+from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from models.profiles import describe
 from streams.commands.table import table
+from streams.delivery.restore import MissingTopicError
 from streams.embedded.broker import answers, broker
 from streams.embedded.process import ProcessError
 from streams.settings import Kafka, Settings
-from streams.state.lookup import NoStateError, find_profile
+from streams.state.lookup import find_profile
 from streams.state.rows import ChangelogError
 
 EPILOG = """\b
@@ -38,7 +39,7 @@ def profile(settings: Settings, user_id: str, shop_id: str, as_json: bool) -> No
     with _reachable(settings) as kafka:
         try:
             row = find_profile(kafka, shop_id, user_id)
-        except (NoStateError, ChangelogError) as error:
+        except (MissingTopicError, ChangelogError) as error:
             raise click.ClickException(str(error)) from None
         except KafkaError as error:
             raise click.ClickException(

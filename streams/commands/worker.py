@@ -1,5 +1,6 @@
 """``headrace worker``: run."""
 
+import gc
 import logging
 import sys
 
@@ -9,6 +10,9 @@ from streams.app import new_worker
 from streams.settings import Role, Settings
 
 ROLES: tuple[Role, ...] = ("process", "learn", "sink")
+GC_THRESHOLDS = 100_000, 50, 100
+"""Tens of thousands of records are alive at a time and none is in a cycle: Python's default of 700 would
+look at all of them again and again."""
 
 
 @click.command(
@@ -41,4 +45,6 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     )
     for noisy in ("aiokafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     new_worker(settings, chosen).execute_from_commandline()

@@ -7,13 +7,10 @@ import mode
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from streams.delivery.clients import new_reader
+from streams.delivery.restore import partition_numbers
 from streams.settings import Kafka
 
 POLL_MS = 250
-
-
-class MissingTopicError(RuntimeError):
-    """A topic that `headrace init` creates is not there."""
 
 
 class Broadcast(mode.Service):
@@ -35,11 +32,8 @@ class Broadcast(mode.Service):
     async def on_start(self) -> None:
         self._reader = new_reader(self._kafka)
         await self._reader.start()
-        partitions = await self._reader._client.fetch_all_metadata()
-        numbers = partitions.partitions_for_topic(self.topic)
-        if not numbers:
-            raise MissingTopicError(f"topic `{self.topic}` is not there: run `headrace init` first")
-        tps = [TopicPartition(self.topic, number) for number in sorted(numbers)]
+        numbers = await partition_numbers(self._reader, self.topic)
+        tps = [TopicPartition(self.topic, number) for number in numbers]
         self._reader.assign(tps)
         await self._reader.seek_to_beginning(*tps)
         ends = await self._reader.end_offsets(tps)

@@ -1,6 +1,7 @@
 """Reading a partition of a topic from its beginning to its committed end."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiokafka.structs import TopicPartition
 
@@ -8,6 +9,32 @@ from streams.delivery.clients import new_reader
 from streams.settings import Kafka
 
 POLL_MS = 200
+
+
+class MissingTopicError(RuntimeError):
+    """A topic that `headrace init` creates is not there."""
+
+
+async def partition_numbers(reader: Any, topic: str) -> list[int]:
+    """The topic's partitions; raises ``MissingTopicError``.
+
+    Asked of the metadata of all topics: some brokers create a topic that is asked for by its name.
+    """
+    metadata = await reader._client.fetch_all_metadata()
+    numbers = metadata.partitions_for_topic(topic)
+    if not numbers:
+        raise MissingTopicError(f"topic `{topic}` is not there: run `headrace init` first")
+    return sorted(numbers)
+
+
+async def count_partitions(kafka: Kafka, topic: str) -> int:
+    """How many partitions a topic has; raises ``MissingTopicError``."""
+    reader = new_reader(kafka)
+    await reader.start()
+    try:
+        return len(await partition_numbers(reader, topic))
+    finally:
+        await reader.stop()
 
 
 async def read_all(kafka: Kafka, topic: str, partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:

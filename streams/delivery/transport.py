@@ -126,8 +126,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
             position = positions.get(TP(*tp), first[tp])
             if position < first[tp]:
                 raise RuntimeError(
-                    f"{tp.topic}[{tp.partition}]: expected offset {position}, which is next, but the topic now "
-                    f"begins at {first[tp]}: retention has removed events that were never processed"
+                    f"{tp.topic}[{tp.partition}]: expected offset {position}, which is next, but the topic "
+                    f"now begins at {first[tp]}: retention has removed events that were never processed"
                 )
             consumer.seek(tp, position)
 
