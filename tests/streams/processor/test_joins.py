@@ -292,6 +292,35 @@ def test_a_click_converts_once():
     assert ["cvr-0-0-0", "cvr-0-0-1"] == [identity for identity, _ in examples if identity.startswith("cvr")]
 
 
+def test_a_click_converts_once_even_across_a_restart():
+    """That a click has converted is part of the state: an order after a restart is no second conversion."""
+    processor, successor = shown_ad(), new_processor()
+    processor.process([Arrival(1, 0, 0, 0, b"", click(T0_MS + 2000, decision_id="views-0-0-0"))])
+    changelog = processor.state.drain()
+    processor.process([Arrival(2, 0, 0, 0, b"", purchase(T0_MS + 3000))])
+    processor.advance(T0_MS + 3001 + LATENESS_MS)
+    assert "cvr-0-0-1" in [identity for identity, _ in said(processor)[1]]
+    successor.state.restore([*changelog, *processor.state.drain()])
+    successor.restored()
+    successor.process([Arrival(2, 0, 1, 0, b"", purchase(T0_MS + 4000, order_id="o2"))])
+    successor.advance(END_MS)
+    outcomes, examples = said(successor)
+    assert ["purchase-purchases-0-1"] == [identity for identity, *_ in outcomes]
+    assert [] == examples
+
+
+def test_another_users_exposure_of_a_decision_counts_for_nothing():
+    """A decision is one user's: another's exposure of it has no outcome and takes nothing away."""
+    processor = new_processor()
+    echo = {"decision_id": "views-0-0-0"}
+    processor.process(
+        arrivals([view(T0_MS, slots="a"), exposure(T0_MS, "u2", **echo), click(T0_MS, "u2", **echo)])
+    )
+    assert ([], []) == said(processor)
+    processor.process([Arrival(0, 0, 2, 0, b"", exposure(T0_MS, **echo))])
+    assert ["exposure-views-0-2"] == [identity for identity, *_ in said(processor)[0]]
+
+
 def test_a_refund_takes_spend_off_and_makes_no_outcome():
     """Money paid back leaves the user's spend; the order stays an order."""
     processor = new_processor()
