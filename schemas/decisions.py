@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 
 
 class Candidates(Struct, frozen=True):
-    """The arms that competed, column by column; every list has the same length."""
+    """The arms that matched, column by column; every list has the same length, or none at all."""
 
     ids: list[str]
     """Ads, or promotions with ``none``."""
@@ -20,7 +20,8 @@ class Candidates(Struct, frozen=True):
     score_micros: list[int]
     """What the policy ranks by: for placements eCPM, micros per thousand exposures."""
     propensity: list[float]
-    """The distribution that was drawn from, in millionths; sums to 1."""
+    """The distribution that was drawn from, in millionths; 0 for what was rejected. Sums to 1, or is all 0
+    where nothing could compete."""
 
 
 class Decision(Struct, frozen=True):
