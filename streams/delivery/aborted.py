@@ -7,30 +7,59 @@ producer committed since: all that a partition's new owner writes after a crash 
 """
 
 from collections import deque
+from contextvars import ContextVar
 from typing import Any
 
 from aiokafka.consumer import fetcher
+
+Markers = dict[tuple[Any, int], int]
+"""Offset of the newest marker seen, by partition and producer."""
+
+_markers: ContextVar[Markers] = ContextVar("markers")
+
+
+class CheckedFetcher(fetcher.Fetcher):
+    """aiokafka's fetcher, which remembers the markers that it has passed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._passed: Markers = {}
+        super().__init__(*args, **kwargs)
+
+    async def _proc_fetch_request(self, *args: Any) -> Any:
+        _markers.set(self._passed)  # each request is a task of its own
+        return await super()._proc_fetch_request(*args)
 
 
 class CheckedPartitionRecords(fetcher.PartitionRecords):
     """aiokafka's view of one fetch, without the aborted transactions that had ended before it.
 
-    One had, if its producer's first marker in the fetch is a commit: a transaction that was open where the
-    fetch begins and then aborted has its abort marker first. So a broker that is right is not contradicted.
+    One had, if a marker of its producer lies between its first offset and the fetch; or if its producer's
+    first marker in the fetch is a commit, since a transaction that was open where the fetch begins and then
+    aborted has its abort marker first. So a broker that is right is not contradicted. One case stays
+    undecided, and the broker is believed: the fetch ends before such a marker, and we began reading behind
+    the other.
     """
+
+    _aborted_transactions: list[tuple[int, int]]
+    """Producer and first offset, in the order of offsets."""
 
     def __init__(self, tp: Any, records: Any, aborted: Any, fetch_offset: int, *args: Any) -> None:
         super().__init__(tp, records, aborted, fetch_offset, *args)
         self._is_abort: dict[int, bool] = {}
-        if any(first < fetch_offset for _, first in self._aborted_transactions):
-            batches = _Batches(records)
-            self._records = batches
-            committed = self._first_marked_committed(batches)
-            self._aborted_transactions = [
-                (producer, first)
-                for producer, first in self._aborted_transactions
-                if first >= fetch_offset or producer not in committed
-            ]
+        if not self._aborted_transactions:
+            return
+        batches = self._records = _Batches(records)
+        committed = self._first_marked_committed(batches)
+        passed = _markers.get()
+        self._aborted_transactions = [
+            (producer, first)
+            for producer, first in self._aborted_transactions
+            if first >= fetch_offset
+            or (producer not in committed and not first < passed.get((tp, producer), -1) < fetch_offset)
+        ]
+        for batch in batches.waiting:
+            if batch.is_control_batch:
+                passed[tp, batch.producer_id] = batch.base_offset
 
     def _first_marked_committed(self, batches: "_Batches") -> set[int]:
         """Producers whose first marker is a commit."""
