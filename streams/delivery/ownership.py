@@ -65,13 +65,18 @@ class Ownership:
         async with self._lock:
             if fetched.generation != self.app.consumer_generation_id:
                 return
-            for group, job in self.jobs.items():
-                tps = self._groups[group]
-                await job.take(
-                    {tp: rows for tp, rows in fetched.rows.items() if tp in tps},
-                    {tp: mark for tp, mark in fetched.marks.items() if tp in tps},
-                    fetched.generation,
-                )
+            try:
+                for group, job in self.jobs.items():
+                    tps = self._groups[group]
+                    await job.take(
+                        {tp: rows for tp, rows in fetched.rows.items() if tp in tps},
+                        {tp: mark for tp, mark in fetched.marks.items() if tp in tps},
+                        fetched.generation,
+                    )
+            except BaseException:
+                # Half of a poll has been worked on: a rebalance on the way down must not commit that.
+                await self._let_go(finish=False)
+                raise
             self.app.held = frozenset(tp for job in self.jobs.values() for tp in job.full())
 
     def stalled_s(self) -> float:
