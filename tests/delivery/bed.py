@@ -1,0 +1,170 @@
+"""A broker and the workers over it, which tests kill, freeze and replace."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from delivery.oracle import expected_results
+from delivery.results import Results, left_results
+from kafka import TopicPartition
+from kafka.admin import MemberToRemove
+
+from schemas.topics import EXAMPLES, INPUTS
+from streams.admin import open_admin
+from streams.bench.mix import Mix
+from streams.delivery.clients import confirm, new_producer, send
+from streams.embedded.process import Process
+from streams.lag import committed_offsets, end_offsets, wait_until_read
+from streams.settings import Settings, child_environment
+
+WORKER = ("-m", "streams", "worker", "--roles", "process,learn")
+POLL_S = 0.01
+TIMEOUT_S = 60.0
+"""Far longer than anything here takes: a joined group, a compiled kernel, a rebalance."""
+STOP_TIMEOUT_S = 15.0
+"""A worker that is told to stop has 10 s for its last checkpoint."""
+
+Members = set[tuple[str, str]]
+"""Consumer group and member id."""
+
+
+class Worker(Process):
+    """A worker process, to be ended in any way."""
+
+    members: Members = frozenset()  # type: ignore[assignment]
+    """What it is in the consumer groups; known once it has joined them."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the worker."""
+        os.kill(self.pid, number)
+
+    def exit_status(self, timeout_s: float = TIMEOUT_S) -> int:
+        """Wait for its end."""
+        assert self._child is not None
+        return self._child.wait(timeout_s)
+
+    def terminate(self) -> None:
+        """End it as an orchestrator does; it must leave in time and in order."""
+        self.send(signal.SIGTERM)
+        assert 0 == self.exit_status(STOP_TIMEOUT_S), self.log_tail()
+
+    @property
+    def ended(self) -> bool:
+        return self._child is None or self._child.poll() is not None
+
+
+class Bed:
+    """Settings, workers, and how far they have come."""
+
+    def __init__(self, settings: Settings, directory: Path, stack: ExitStack) -> None:
+        self.settings = settings
+        self.workers: list[Worker] = []
+        self._directory = directory
+        self._stack = stack
+        self.admin = stack.enter_context(open_admin(settings.kafka))
+        self.groups = [f"{settings.kafka.group_id}-{role}" for role in ("process", "learn")]
+
+    def start(self, *command: str, settings: Settings | None = None) -> Worker:
+        """Start a worker, or another program in its place; settings of its own if need be."""
+        name = f"worker {len(self.workers)}"
+        worker = Worker(
+            name,
+            [sys.executable, *(command or WORKER)],
+            self._directory / f"{name}.log",
+            environment=child_environment(settings or self.settings),
+        )
+        self.workers.append(self._stack.enter_context(worker))
+        return worker
+
+    def start_joined(self) -> Worker:
+        """Start a worker and wait until it is a member of its groups."""
+        before, worker = self.members(), self.start()
+        self.wait_for(lambda: len(self.members() - before) == len(self.groups), worker)
+        worker.members = self.members() - before
+        return worker
+
+    def load(self, stream: Mix) -> None:
+        """Lay all events on the topics in one transaction, so that workers see all of them or none."""
+        asyncio.run(self._load(stream))
+
+    async def _load(self, stream: Mix) -> None:
+        producer = new_producer(self.settings.kafka, "shop")
+        await producer.start()
+        async with producer.transaction():
+            for (topic, partition), rows in stream.records.items():
+                messages = [(key, value) for key, value, _ in rows]
+                await confirm(await send(producer, topic, partition, messages), TIMEOUT_S)
+        await producer.stop()
+
+    def kill(self, worker: Worker) -> None:
+        """End a worker as a power cut would."""
+        worker.send(signal.SIGKILL)
+        assert -signal.SIGKILL == worker.exit_status()
+        self.expire(worker)
+
+    def expire(self, worker: Worker) -> None:
+        """Do what the coordinator does when a session times out: the embedded broker (0.2.3) never does."""
+        for group, member_id in worker.members or self.members():
+            self.admin.remove_group_members(group, [MemberToRemove(member_id=member_id)])
+
+    def members(self) -> Members:
+        """Whom the coordinator knows."""
+        described = self.admin.describe_groups(self.groups)
+        return {(name, each["member_id"]) for name, group in described.items() for each in group["members"]}
+
+    def committed(self) -> int:
+        """Events that have had their effect."""
+        partitions = [
+            TopicPartition(topic.name, number)
+            for topic in INPUTS
+            for number in range(self.settings.kafka.partitions)
+        ]
+        return sum(committed_offsets(self.admin, self.groups[0], partitions).values())
+
+    def wait_for(self, condition: Callable[[], bool], *workers: Worker) -> None:
+        """Wait until it is so, while these workers live."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while not condition():
+            for worker in workers:
+                worker.check()
+            assert time.monotonic() < deadline_s, "timed out"
+            time.sleep(POLL_S)
+
+    def wait_for_share(self, share: float, *workers: Worker) -> None:
+        """Wait until this share of the events is committed; more must be left."""
+        total = sum(end_offsets(self.admin, INPUTS).values())
+        self.wait_for(lambda: self.committed() >= share * total, *workers)
+        assert self.committed() < 0.95 * total, "the run was over before it could be disturbed"
+
+    def wait_until_read(self, *workers: Worker) -> None:
+        """Wait until every event has had its effect and every example has been learned."""
+
+        def check(done: int, total: int) -> None:
+            for worker in workers:
+                worker.check()
+
+        for group, topics in zip(self.groups, (INPUTS, (EXAMPLES,)), strict=True):
+            wait_until_read(self.settings.kafka, group, topics, TIMEOUT_S, check)
+
+    def results(self) -> tuple[Results, Results]:
+        """What must be there, and what is; no worker may be running."""
+        left = left_results(self.settings)
+        stream_ms = {partition: progress["stream_ms"] for partition, progress in left.progress.items()}
+        return expected_results(self.settings, stream_ms), left
+
+
+@contextmanager
+def bed(settings: Settings, directory: Path) -> Iterator[Bed]:
+    """A bed over a broker with topics; what its workers said last goes to stdout, for a test that fails."""
+    with ExitStack() as stack:
+        made = Bed(settings, directory, stack)
+        try:
+            yield made
+        finally:
+            for worker in made.workers:
+                print(f"--- {worker.name}\n{worker.log_tail()}")

@@ -1,0 +1,100 @@
+"""What must come out the same whatever becomes of the workers: that of the undisturbed processor."""
+
+import signal
+from random import Random
+
+import numpy as np
+from delivery.bed import Bed
+from delivery.log import records_of
+from delivery.results import assert_same
+
+from models.learner import Learner
+from schemas.examples import decode_example
+from schemas.topics import EXAMPLES, MODEL
+from streams.bench.mix import Mix
+from streams.settings import Settings
+
+
+def test_an_undisturbed_run_equals_the_processor(loaded: Bed) -> None:
+    """Broker, batches, merge and transactions add nothing to the pure processor and take nothing away."""
+    worker = loaded.start()
+    loaded.wait_until_read(worker)
+    worker.terminate()
+    expected, actual = loaded.results()
+    assert_same(expected, actual)
+    assert min(map(len, (actual.outcomes, actual.examples, actual.decisions, actual.rows))) > 1000
+
+
+def test_kills_change_nothing(loaded: Bed) -> None:
+    """A worker that is killed twice, at some moment, leaves what an undisturbed one leaves: weights, too."""
+    random = Random(3)
+    for share in (random.uniform(0.1, 0.4), random.uniform(0.5, 0.8)):
+        worker = loaded.start()
+        loaded.wait_for_share(share, worker)
+        loaded.kill(worker)
+    worker = loaded.start()
+    loaded.wait_until_read(worker)
+    worker.terminate()
+    assert_same(*loaded.results())
+    assert_weights_follow_from_examples(loaded.settings)
+
+
+def test_a_worker_that_leaves_changes_nothing(shop: Bed, stream: Mix) -> None:
+    """Of two workers one is told to stop: the other goes on from its last checkpoint."""
+    leaving, staying = shop.start_joined(), shop.start_joined()
+    shop.load(stream)
+    shop.wait_for_share(0.3, leaving, staying)
+    leaving.terminate()
+    shop.wait_until_read(staying)
+    staying.terminate()
+    assert_same(*shop.results())
+
+
+def test_a_worker_that_dies_beside_another_changes_nothing(shop: Bed, stream: Mix) -> None:
+    """Of two workers one is killed: the other takes its partitions over."""
+    dying, staying = shop.start_joined(), shop.start_joined()
+    shop.load(stream)
+    shop.wait_for_share(0.3, dying, staying)
+    shop.kill(dying)
+    shop.wait_until_read(staying)
+    staying.terminate()
+    assert_same(*shop.results())
+    assert_weights_follow_from_examples(shop.settings)
+
+
+def test_a_zombie_changes_nothing(shop: Bed, stream: Mix) -> None:
+    """A worker that was frozen past its session wakes when another has done its work, and does no harm."""
+    zombie, staying = shop.start_joined(), shop.start_joined()
+    shop.load(stream)
+    shop.wait_for_share(0.3, zombie, staying)
+    zombie.send(signal.SIGSTOP)
+    shop.expire(zombie)
+    shop.wait_until_read(staying)
+    zombie.send(signal.SIGCONT)
+    shop.wait_for(lambda: zombie.ended or len(shop.members()) == 4, staying)
+    if not zombie.ended:
+        zombie.send(signal.SIGTERM)
+    assert zombie.exit_status() in (0, 1)  # it joins again, or finds itself fenced and ends
+    shop.wait_until_read(staying)
+    staying.terminate()
+    assert_same(*shop.results())
+
+
+def assert_weights_follow_from_examples(settings: Settings) -> None:
+    """The state on `model` is that of a learner that reads `examples` once, in order, bit for bit."""
+    learning = settings.learning
+    replayed, published = (
+        Learner(learning.bits, learning.alpha, learning.beta, learning.l1, learning.l2) for _ in range(2)
+    )
+    published.restore((record.key.decode(), record.value) for record in records_of(settings.kafka, MODEL)[0])
+    examples = [
+        decode_example(record.value)
+        for record in records_of(settings.kafka, EXAMPLES)[0]
+        if record.offset < published.version  # the last ones came when the learner had stopped
+    ]
+    replayed.learn(examples, published.version)
+    assert len(examples) > 1000
+    for task, expected in replayed.tasks.items():
+        actual = published.tasks[task].champion
+        np.testing.assert_array_equal(actual.z, expected.champion.z)
+        np.testing.assert_array_equal(actual.n, expected.champion.n)
