@@ -6,6 +6,7 @@ records. Offsets are not Faust's business here: the input topics are declared wi
 where to read from after a rebalance is what ``BatchApp.positions`` says.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -83,9 +84,12 @@ class _Thread(driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Fetched | dict[Any, Any]:
         wanted = set(active_partitions or ()).difference(self.app.held)
-        if not wanted:
-            return {}
-        rows = await super()._fetch_records(consumer, wanted, timeout, max_records)
+        rows: dict[Any, Any] = {}
+        if wanted:
+            rows = await super()._fetch_records(consumer, wanted, timeout, max_records)
+        else:
+            # All are held: the jobs still need their turns, or they would be held for ever.
+            await asyncio.sleep(timeout or POLL_S)
         subscription = consumer._subscription.subscription
         assignment = subscription.assignment if subscription else None
         if assignment is None:
