@@ -82,13 +82,7 @@ def running(system: System, plan: Plan, settings: Settings, log_path: Path) -> I
 def _command(system: System, plan: Plan, kafka: Kafka) -> list[str]:
     if system == "headrace":
         return ["streams", "worker", "--roles", "process,learn"]
-    arguments = [kafka.bootstrap_servers, str(plan.events_of(system))]
+    events = str(plan.events_of(system))
     if system == "passthrough":
-        return ["streams.bench.passthrough", *arguments]
-    # Headrace waits for late clicks before it closes a window.
-    return [
-        "streams.bench.plain_faust",
-        *arguments,
-        str(plan.seed),
-        str(plan.click_window_s + plan.lateness_s),
-    ]
+        return ["streams.bench.passthrough", kafka.bootstrap_servers, events]
+    return ["streams.bench.plain_faust", events, str(plan.seed)]

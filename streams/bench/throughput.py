@@ -15,8 +15,8 @@ import psutil
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.events import View, decode_view
-from schemas.topics import DECISIONS, EXAMPLES, VIEWS
+from schemas.events import Exposure, View, decode_view
+from schemas.topics import DECISIONS, EXAMPLES, OUTCOMES, VIEWS
 from streams.admin import NoBrokerError, open_admin
 from streams.bench.load import load
 from streams.bench.measure import Measurement, MeasurementError, Sample, measure
@@ -98,7 +98,7 @@ def run_once(system: System, plan: Plan, mix: Mix) -> Measurement:
     """One run of one system over ``mix``, which holds ``plan.events_of(system)`` events.
 
     Raises:
-        BenchError: It stalled, or decided less than was asked for.
+        BenchError: It stalled, or wrote less than was due.
         RUN_ERRORS: The broker or the system failed, or there were too few events to tell a rate.
     """
     events = plan.events_of(system)
@@ -112,7 +112,7 @@ def run_once(system: System, plan: Plan, mix: Mix) -> Measurement:
             samples = _watch(started, _listener(bootstrap_servers), events, POLL_INTERVAL_S[system])
             learned_after_s = _wait_for_learner(settings, started.process) if system == "headrace" else None
         if system != "passthrough":
-            _check_decisions(settings.kafka, mix)
+            _check_results(settings.kafka, mix)
     measured = measure(samples, events, round(plan.warm_up_share * events))
     return replace(measured, learned_after_s=learned_after_s)
 
@@ -185,16 +185,20 @@ def _listener(bootstrap_servers: str) -> psutil.Process:
     return next(child for child in psutil.Process().children() if port in child.cmdline())
 
 
-def _check_decisions(kafka: Kafka, mix: Mix) -> None:
-    """No figure by leaving work out: every slot that asked has its decision."""
-    views = (
+def _check_results(kafka: Kafka, mix: Mix) -> None:
+    """No figure by leaving work out: every slot that asked has its decision, every exposure its outcome."""
+    seen = [
         decode_view(value)
         for (topic, _), rows in mix.records.items()
         if topic == VIEWS.name
         for _, value, _ in rows
-    )
-    asked = sum(len(view.slots) for view in views if isinstance(view, View))
+    ]
+    due = {
+        DECISIONS: sum(len(event.slots) for event in seen if isinstance(event, View)),
+        OUTCOMES: sum(isinstance(event, Exposure) for event in seen),
+    }
     with open_admin(kafka) as admin:
-        decided = sum(end_offsets(admin, [DECISIONS]).values())
-    if decided < asked:
-        raise BenchError(f"{asked:,} decisions were asked for, but only {decided:,} are on the topic")
+        for topic, expected in due.items():
+            written = sum(end_offsets(admin, [topic]).values())
+            if written < expected:
+                raise BenchError(f"Expected at least {expected:,} records on `{topic.name}`, got {written:,}")
