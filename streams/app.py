@@ -26,6 +26,7 @@ from streams.agents.process import ProcessJob
 from streams.agents.sink import SinkJob
 from streams.delivery.broadcast import Broadcast
 from streams.delivery.clients import new_producer
+from streams.delivery.neighbours import Neighbours, client_id
 from streams.delivery.ownership import Job, Ownership
 from streams.delivery.transport import SCHEME, BatchApp
 from streams.delivery.watchdog import Watchdog
@@ -40,7 +41,7 @@ HEARTBEATS_A_SESSION = 5
 
 def new_worker(settings: Settings, roles: Collection[Role]) -> faust.Worker:
     """A worker with the given roles, ready for ``execute_from_commandline``."""
-    services: list[mode.Service] = []
+    services: list[mode.Service] = [Neighbours(settings.kafka, [group_id(settings, role) for role in roles])]
     owners: list[Ownership] = []
     apps: list[BatchApp] = []
     for role in sorted(roles):
@@ -59,12 +60,18 @@ def new_worker(settings: Settings, roles: Collection[Role]) -> faust.Worker:
     return worker
 
 
+def group_id(settings: Settings, role: Role) -> str:
+    """Consumer group of a role; it is the Faust app's id too."""
+    return f"{settings.kafka.group_id}-{role}"
+
+
 def new_app(settings: Settings, role: Role) -> BatchApp:
     """The Faust app of a role; what departs from Faust's defaults is reasoned in ARCHITECTURE.md."""
     kafka = settings.kafka
     return BatchApp(
-        f"{kafka.group_id}-{role}",
+        group_id(settings, role),
         broker=[f"{SCHEME}://{server}" for server in kafka.bootstrap_servers.split(",")],
+        broker_client_id=client_id(role),
         datadir=tempfile.mkdtemp(prefix="headrace-"),
         autodiscover=False,
         stream_wait_empty=False,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 
 from faust.types import TP
@@ -10,8 +10,8 @@ from faust.types import TP
 from models.catalog import Catalog
 from models.serving import ServingWeights
 from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, STATE
-from streams.delivery.clients import confirm, send
 from streams.delivery.merge import EventTimeMerge
+from streams.delivery.outbox import Outbox
 from streams.delivery.restore import read_all
 from streams.delivery.transaction import Transactions
 from streams.delivery.transport import Mark, Rows
@@ -41,10 +41,9 @@ class ProcessJob:
         self.processor = Processor(partition, settings, catalog, weights)
         self.progressed_at_s = time.monotonic()
         self._settings = settings
-        self._decisions = decisions
         self._merge = EventTimeMerge()
+        self._outbox = Outbox(decisions, DECISIONS.name, partition, settings.kafka.request_timeout_s)
         self._transactions = Transactions(settings.kafka, f"{group_id}-{partition}", group_id)
-        self._unconfirmed: list[asyncio.Future[Any]] = []
         self._commit: asyncio.Task[None] | None = None
         self._committed_at_s = time.monotonic()
         self._arrived_at_s = time.monotonic()
@@ -81,7 +80,7 @@ class ProcessJob:
             self._changed = True
             self._arrived_at_s = self.progressed_at_s = time.monotonic()
             self._arrived_stream_ms = self.processor.state.stream_ms
-            await self._send_decisions()
+            await self._outbox.put(self.processor.output.take_decisions())
             await self._checkpoint_if_due()
             await asyncio.sleep(0)
         if merge.idle:
@@ -97,6 +96,7 @@ class ProcessJob:
             await self._await_commit()
 
     async def close(self) -> None:
+        self._outbox.cancel()
         if self._commit is not None:
             self._commit.cancel()
         await self._transactions.close()
@@ -114,11 +114,6 @@ class ProcessJob:
         if len(self.processor.output.outcomes) + len(self.processor.output.examples) > outcome_count:
             self._changed = True
 
-    async def _send_decisions(self) -> None:
-        decisions = self.processor.output.take_decisions()
-        if decisions:
-            self._unconfirmed += await send(self._decisions, DECISIONS.name, self.partition, decisions)
-
     async def _checkpoint_if_due(self) -> None:
         due = time.monotonic() - self._committed_at_s >= self._settings.processing.checkpoint_interval_s
         if self._commit is not None and self._commit.done():
@@ -135,19 +130,19 @@ class ProcessJob:
             (EXAMPLES.name, 0): examples,
             (DEAD_LETTERS.name, self.partition): dead_letters,
         }
-        unconfirmed, self._unconfirmed = self._unconfirmed, []
         self._changed = False
         self._committed_at_s = time.monotonic()
-        self._commit = asyncio.create_task(self._run_commit(unconfirmed, messages, self._offsets()))
+        confirmed, offsets = self._outbox.confirmed(), self._offsets()
+        self._commit = asyncio.create_task(self._run_commit(confirmed, messages, offsets))
 
     async def _run_commit(
         self,
-        unconfirmed: list[asyncio.Future[Any]],
+        decisions_confirmed: Awaitable[None],
         messages: Mapping[tuple[str, int], Any],
         offsets: Mapping[TP, int],
     ) -> None:
         # The broker must have every decision before the offsets of its events are committed.
-        await confirm(unconfirmed, self._settings.kafka.request_timeout_s)
+        await decisions_confirmed
         await self._transactions.commit({place: batch for place, batch in messages.items() if batch}, offsets)
         self.progressed_at_s = time.monotonic()
 

@@ -13,8 +13,8 @@ from streams.settings import Kafka
 from streams.topics import create_topics
 
 COMPRESSION = "zstd"
-"""As producers of JSON do. And the embedded broker writes all that it holds to disk once a second: less to write
-leaves more of the machine to whoever is measured."""
+"""As producers of JSON do. And the embedded broker writes all that it holds to disk once a second: less to
+write leaves more of the machine to whoever is measured."""
 BATCH_BYTES = 512 * 1024
 """Under the 1 MB that brokers take by default."""
 

@@ -5,13 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.consumer import consumer, fetcher
 
-from streams.delivery.aborted import CheckedFetcher, CheckedPartitionRecords
+from streams.delivery import fetching  # noqa: F401  (puts itself in place)
 from streams.settings import Kafka
-
-# aiokafka has no hook for it, and the consumer that Faust makes needs it as well.
-consumer.Fetcher, fetcher.PartitionRecords = CheckedFetcher, CheckedPartitionRecords
 
 MAX_BATCH_BYTES = 512 * 1024
 """Half of a broker's usual message limit: the first record of a batch may pass the batch's bound."""

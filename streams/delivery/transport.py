@@ -21,6 +21,7 @@ from faust.types.tuples import ConsumerMessage
 SCHEME = "headrace"
 POLL_S = 0.25
 """Longest wait of one poll: the resolution of ticks and checkpoints while nothing comes."""
+NOTHING_FETCHED_S = 0.02
 FETCH_MAX_WAIT_MS = 250
 """Faust fixes 1500: a partition that becomes busy while a fetch is out would wait for so long."""
 
@@ -146,6 +147,7 @@ class _Consumer(driver.Consumer):
         fetched, _ = await self._wait_next_records(POLL_S)
         generation = self.app.consumer_generation_id
         if not isinstance(fetched, Fetched) or self.should_stop or not self.flow_active:
+            await asyncio.sleep(NOTHING_FETCHED_S)  # the engine calls again at once
             return
         if fetched.generation != generation or not self.assignment():
             return  # these rows belong to an assignment that is over; the seek will read them again

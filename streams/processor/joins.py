@@ -76,12 +76,7 @@ class Joins:
             )
         )  # fmt: skip
         heappush(self._timers, (exposure.ts_ms + self.click_window_ms + self.lateness_ms, _EXPOSURE, key))
-        self._outcome(
-            "exposure", f"views-{self.partition}-{offset}", exposure.ts_ms,
-            exposure.shop_id, exposure.user_id, self.state.exposures[key],
-            slot_id=exposure.slot_id, position=exposure.position,
-            propensity=exposure.propensity or 0.0, shown_id=exposure.ad_id or exposure.promotion_id,
-        )  # fmt: skip
+        self._exposure_outcome(exposure, offset)
         if key in self.state.clicks.slot_of:
             self._join(key, exposure.shop_id, exposure.user_id)
 
@@ -157,9 +152,9 @@ class Joins:
             self._timers,
             (int(click["ts_ms"]) + self.attribution_window_ms + self.lateness_ms, _CLICK, key),
         )
-        self._outcome(
-            "click", f"clicks-{self.partition}-{click['offset']}", int(click["ts_ms"]),
-            shop_id, user_id, click, delay_ms=delay_ms,
+        self._click_outcome(
+            "click", f"clicks-{self.partition}-{click['offset']}", int(click["ts_ms"]), shop_id, user_id,
+            click, delay_ms,
         )  # fmt: skip
         self._example("ctr", exposure, 1)
         self._example("cvr", click, 0)
@@ -205,11 +200,10 @@ class Joins:
             if earning is None or (click["ts_ms"], click["key"]) > (earning["ts_ms"], earning["key"]):
                 earning = click
         if earning is not None:
-            self._outcome(
+            self._click_outcome(
                 "purchase", f"purchases-{self.partition}-{purchase['offset']}", ts_ms,
-                str(purchase["shop_id"]), str(purchase["user_id"]), earning,
-                revenue_micros=int(purchase["revenue_micros"]), order_id=str(purchase["order_id"]),
-                delay_ms=ts_ms - int(earning["ts_ms"]),
+                str(purchase["shop_id"]), str(purchase["user_id"]), earning, ts_ms - int(earning["ts_ms"]),
+                int(purchase["revenue_micros"]), str(purchase["order_id"]),
             )  # fmt: skip
             if not earning["converted"]:
                 earning["converted"] = 1
@@ -230,32 +224,53 @@ class Joins:
             }
             self.output.examples.append((None, encode(example)))
 
-    def _outcome(
-        self, kind: str, cause: str, ts_ms: int, shop_id: str, user_id: str, row: np.void, *,
-        slot_id: str = "", position: int = 0, propensity: float = 0.0, revenue_micros: int = 0,
-        delay_ms: int = 0, order_id: str = "", shown_id: str = "",
+    def _exposure_outcome(self, exposure: Exposure, offset: int) -> None:
+        """Say that it was shown."""
+        ad_id, promotion_id = exposure.ad_id, exposure.promotion_id
+        exposure_id = f"views-{self.partition}-{offset}"
+        outcome = {
+            "outcome_id": f"exposure-{exposure_id}",
+            "kind": "exposure",
+            "ts_ms": exposure.ts_ms,
+            "shop_id": exposure.shop_id,
+            "decision_id": exposure.decision_id,
+            "exposure_id": exposure_id,
+            "user_id": exposure.user_id,
+            "ad_id": ad_id,
+            "promotion_id": promotion_id,
+            "campaign_id": self.catalog.campaign_of(exposure.shop_id, ad_id, promotion_id),
+            "slot_id": exposure.slot_id,
+            "position": exposure.position,
+            "propensity": exposure.propensity or 0.0,
+            "revenue_micros": 0,
+            "delay_ms": 0,
+            "order_id": "",
+        }
+        self.output.outcomes.append((exposure.user_id.encode(), encode(outcome)))
+
+    def _click_outcome(
+        self, kind: str, cause: str, ts_ms: int, shop_id: str, user_id: str, click: np.void, delay_ms: int,
+        revenue_micros: int = 0, order_id: str = "",
     ) -> None:  # fmt: skip
-        """Say what became of the exposure behind a row of EXPOSURE or CLICK."""
-        request_offset, shown, is_ad = int(row["request_offset"]), int(row["shown"]), bool(row["is_ad"])
-        own = request_offset != NO_OFFSET
-        name = shown_id or self.catalog.name_of(shown)
-        ad_id, promotion_id = (name, "") if is_ad else ("", name)
-        fields = row.dtype.fields
-        exposure_offset = row["exposure_offset"] if fields and "exposure_offset" in fields else row["offset"]
+        """Say that it was clicked, or that the click earned an order."""
+        own = click["request_offset"] != NO_OFFSET
+        name = self.catalog.name_of(int(click["shown"]))
+        ad_id, promotion_id = (name, "") if click["is_ad"] else ("", name)
+        decision_id = f"views-{self.partition}-{click['request_offset']}-{click['request_slot']}"
         outcome = {
             "outcome_id": f"{kind}-{cause}",
             "kind": kind,
             "ts_ms": ts_ms,
             "shop_id": shop_id,
-            "decision_id": f"views-{self.partition}-{request_offset}-{row['request_slot']}" if own else "",
-            "exposure_id": f"views-{self.partition}-{exposure_offset}",
+            "decision_id": decision_id if own else "",
+            "exposure_id": f"views-{self.partition}-{click['exposure_offset']}",
             "user_id": user_id,
             "ad_id": ad_id,
             "promotion_id": promotion_id,
             "campaign_id": self.catalog.campaign_of(shop_id, ad_id, promotion_id),
-            "slot_id": slot_id,
-            "position": position,
-            "propensity": propensity,
+            "slot_id": "",
+            "position": 0,
+            "propensity": 0.0,
             "revenue_micros": revenue_micros,
             "delay_ms": delay_ms,
             "order_id": order_id,
