@@ -18,6 +18,7 @@ from streams.admin import NoBrokerError, open_admin
 from streams.settings import Kafka
 
 CHECK_S = 3.0
+"""How long the partitions of a worker that was killed lie still, where another one runs on its host."""
 
 
 def client_id(role: str) -> str:
