@@ -41,20 +41,28 @@ HEARTBEATS_A_SESSION = 5
 
 def new_worker(settings: Settings, roles: Collection[Role]) -> faust.Worker:
     """A worker with the given roles, ready for ``execute_from_commandline``."""
-    services: list[mode.Service] = [Neighbours(settings.kafka, [group_id(settings, role) for role in roles])]
-    owners: list[Ownership] = []
+    services: list[mode.Service] = []
+    owners: dict[str, Ownership] = {}
     apps: list[BatchApp] = []
     for role in sorted(roles):
         app = new_app(settings, role)
         owner, needed = _ROLES[role](app, settings)
         apps.append(app)
-        owners.append(owner)
+        owners[app.conf.id] = owner
         services += needed
+    neighbours = Neighbours(settings.kafka, {group: owner.former_members for group, owner in owners.items()})
     watchdog = Watchdog(
-        lambda: max(owner.stalled_s() for owner in owners), settings.processing.stall_timeout_s
+        lambda: max(owner.stalled_s() for owner in owners.values()), settings.processing.stall_timeout_s
     )
     worker = faust.Worker(
-        apps[0], *services, watchdog, *apps[1:], override_logging=False, quiet=True, redirect_stdouts=False
+        apps[0],
+        neighbours,
+        *services,
+        watchdog,
+        *apps[1:],
+        override_logging=False,
+        quiet=True,
+        redirect_stdouts=False,
     )
     worker.spinner = None
     return worker

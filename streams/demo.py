@@ -1,7 +1,8 @@
 """The demo: real shop logs through an embedded broker, workers and an embedded ClickHouse engine.
 
-The logs are on the broker before the workers start, so that the workers' speed is what is measured, and
-not that of a replay, which has to keep the topics abreast of each other while somebody reads along.
+The grocer's year is on the broker before the workers start: a backlog, on which their speed is measured. The
+fashion shop's week is replayed while they work, slowly enough that decisions are made with weights that its
+first clicks have trained.
 """
 
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -17,10 +18,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, MODEL, OUTCOMES, Topic
+from streams.admin import open_admin
+from streams.crew import Crew, Fault
 from streams.embedded.broker import answers
 from streams.embedded.platform import Platform, platform
-from streams.embedded.process import Process, dies_with_us
-from streams.lag import wait_until_read
+from streams.embedded.process import dies_with_us
+from streams.lag import end_offsets, wait_until_read
 from streams.settings import Role, Settings, child_environment
 from streams.sinks.store import open_store
 from streams.summary import Summary, summarize
@@ -28,8 +31,11 @@ from streams.summary import Summary, summarize
 HEADRACE = (sys.executable, "-m", "streams")
 WORKER = (*HEADRACE, "worker")
 
-DATASETS = ("completejourney", "obd")
+BACKLOG, LIVE = DATASETS = ("completejourney", "obd")
 """A grocer's year 2017, then a fashion shop's week of 2019: stream time does not go back."""
+
+LIVE_RATE = "2000"
+"""Events a second: a week in twenty seconds, of which a version of the weights takes two."""
 
 STAGES: tuple[tuple[Role, str, Sequence[Topic]], ...] = (
     ("process", "Processing events", INPUTS),
@@ -39,7 +45,8 @@ STAGES: tuple[tuple[Role, str, Sequence[Topic]], ...] = (
 """Each role, what it does and what it reads; a stage's end is taken once the stage before is through."""
 
 REPLAY_SKEW_S = "1e12"  # nobody reads along yet
-WORKER_STOP_TIMEOUT_S = 20.0
+FAULT_SHARE = 1 / 3
+"""Of the backlog; then the fault happens."""
 STDERR = 2
 
 
@@ -63,6 +70,7 @@ def demo(
     read_counters: Callable[[Settings], dict[str, int]],
     limit: int | None = None,
     workers: int = 1,
+    fault: Fault | None = None,
     worker_command: Sequence[str] = WORKER,
 ) -> Iterator[Running]:
     """Run it all, with progress on stderr; on exit everything is stopped, in the reverse order.
@@ -75,6 +83,7 @@ def demo(
         read_counters: Counts of the processor, see ``streams.summary.summarize``.
         limit: Events of each data set, at most.
         workers: Worker processes.
+        fault: What happens to the first worker in the middle of the backlog.
         worker_command: What each of them runs.
 
     Raises:
@@ -84,26 +93,28 @@ def demo(
         StoreError: The engine failed.
     """
     data_dir = Path(settings.embedded.data_dir).resolve()
-    files = [_fetched(settings, dataset, data_dir) for dataset in DATASETS]
+    files = {dataset: _fetched(settings, dataset, data_dir) for dataset in DATASETS}
     _clear(data_dir)
     with platform(data_dir) as running:
         settings = _reaching(settings, running)
         _run(settings, "init")
-        for file in files:
-            bound = ["--limit", str(limit)] if limit else []
-            _run(settings, "replay", str(file), "--skew-s", REPLAY_SKEW_S, *bound)
-        with ExitStack() as stack:
-            crew = [_worker(settings, worker_command, data_dir, number) for number in range(workers)]
-            for worker in crew:
-                stack.enter_context(worker)
+        bound = ["--limit", str(limit)] if limit else []
+        _run(settings, "replay", str(files[BACKLOG]), "--skew-s", REPLAY_SKEW_S, *bound)
+        backlog = _records(settings, INPUTS)
+        with Crew(settings, worker_command, data_dir, workers) as crew:
+            pending = [fault] if fault else []
 
-            def check() -> None:
-                for worker in crew:
-                    worker.check()
+            def check(share: float = 1.0) -> None:
+                crew.check()
+                if pending and share >= FAULT_SHARE:
+                    crew.suffer(pending.pop())
 
-            took_s = {role: _wait(settings, role, label, topics, check) for role, label, topics in STAGES}
+            took_s = _wait(settings, "process", "Processing the backlog", INPUTS, check)
+            _run(settings, "replay", str(files[LIVE]), "--rate", LIVE_RATE, *bound)
+            for role, label, topics in STAGES:
+                _wait(settings, role, label, topics, check)
             with closing(open_store(settings.clickhouse)) as store:
-                summary = summarize(settings.kafka, store, read_counters(settings), took_s["process"])
+                summary = summarize(settings.kafka, store, read_counters(settings), backlog, took_s)
             yield Running(settings, summary, check)
 
 
@@ -129,10 +140,12 @@ def _clear(data_dir: Path) -> None:
 def _reaching(settings: Settings, running: Platform) -> Settings:
     """The settings with the addresses of what runs, which is one broker and no ClickHouse server.
 
-    The logs hold so few clicks that the challenger is to see every example.
+    The logs hold so few clicks that the challenger is to see every example. And a week of them passes in
+    twenty seconds: what a worker reads a moment later is hours late.
     """
     return replace(
         settings,
+        processing=replace(settings.processing, lateness_s=6 * 3600.0),
         learning=replace(settings.learning, challenger_sample=1.0),
         kafka=replace(settings.kafka, bootstrap_servers=running.bootstrap_servers, replication_factor=1),
         clickhouse=replace(settings.clickhouse, host="", engine_url=running.engine_url),
@@ -151,18 +164,13 @@ def _run(settings: Settings, *arguments: str) -> None:
         raise DemoError(f"headrace {arguments[0]} failed (see above)")
 
 
-def _worker(settings: Settings, command: Sequence[str], data_dir: Path, number: int) -> Process:
-    return Process(
-        f"worker {number}",
-        command,
-        data_dir / f"worker-{number}.log",
-        environment=child_environment(settings),
-        stop_timeout_s=WORKER_STOP_TIMEOUT_S,
-    )
+def _records(settings: Settings, topics: Sequence[Topic]) -> int:
+    with open_admin(settings.kafka) as admin:
+        return sum(end_offsets(admin, topics).values())
 
 
 def _wait(
-    settings: Settings, role: Role, label: str, topics: Sequence[Topic], check: Callable[[], None]
+    settings: Settings, role: Role, label: str, topics: Sequence[Topic], check: Callable[[float], None]
 ) -> float:
     """Wait until the role is through; returns the seconds from its first to its last step."""
     group_id = f"{settings.kafka.group_id}-{role}"
@@ -173,7 +181,7 @@ def _wait(
 
         def progress(done: int, total: int) -> None:
             nonlocal started_s, ended_s
-            check()
+            check(done / max(1, total))
             now_s = time.monotonic()
             if done == 0:
                 started_s = now_s  # it compiles its kernels and joins its group

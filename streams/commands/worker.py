@@ -10,6 +10,13 @@ from streams.app import new_worker
 from streams.settings import Role, Settings
 
 ROLES: tuple[Role, ...] = ("process", "learn", "sink")
+LIBRARIES = {
+    "aiokafka": logging.WARNING,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "kafka": logging.ERROR,
+}
+"""What they say below that is noise: kafka-python warns of each member whose assignor is not its own."""
 GC_THRESHOLDS = 100_000, 50, 100
 """Tens of thousands of records are alive at a time and none is in a cycle: Python's default of 700 would
 look at all of them again and again."""
@@ -43,8 +50,8 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     logging.basicConfig(
         level=log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for noisy in ("aiokafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    for name, quietest in LIBRARIES.items():
+        logging.getLogger(name).setLevel(max(quietest, logging.getLevelName(log_level)))
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     new_worker(settings, chosen).execute_from_commandline()

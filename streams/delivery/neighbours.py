@@ -1,13 +1,14 @@
-"""Members of our consumer groups whose process on this host is dead.
+"""Members of our consumer groups that will never answer again: those of dead processes of this host, and ours
+of before, which we gave up.
 
-A coordinator notices a killed worker when its session times out, and only then lets the group go on; the
-embedded broker (noida-db 0.2.3) never notices. On the same host one can know better: the process is gone.
+A coordinator notices them when their session times out, and only then lets the group go on; the embedded
+broker (noida-db 0.2.3) never notices. Who runs on the same host can know better.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import mode
@@ -44,13 +45,16 @@ def is_dead(client_id: str) -> bool:
     return False
 
 
-def remove_dead_members(kafka: Kafka, groups: Sequence[str]) -> int:
-    """Remove dead members from groups; returns how many. Raises what the admin client raises."""
+def remove_dead_members(kafka: Kafka, former: Mapping[str, Collection[str]]) -> int:
+    """Remove dead members from groups, and the given former ones; returns how many.
+
+    Raises what the admin client raises.
+    """
     removed = 0
     with open_admin(kafka) as admin:
-        for group, description in admin.describe_groups(list(groups)).items():
+        for group, description in admin.describe_groups(list(former)).items():
             for member in description["members"]:
-                if is_dead(member["client_id"]):
+                if is_dead(member["client_id"]) or member["member_id"] in former[group]:
                     admin.remove_group_members(group, [MemberToRemove(member_id=member["member_id"])])
                     removed += 1
     return removed
@@ -59,24 +63,28 @@ def remove_dead_members(kafka: Kafka, groups: Sequence[str]) -> int:
 class Neighbours(mode.Service):
     """Removes dead members before we join, and then now and again.
 
-    Who is alive is never touched: should the process id have been given to another process, the session
-    timeout does its work as ever.
+    ``former`` says for each group which members we were. Who is alive is never touched: should the process id
+    have been given to another process, the session timeout does its work as ever.
     """
 
-    def __init__(self, kafka: Kafka, groups: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, kafka: Kafka, former: Mapping[str, Callable[[], set[str]]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._kafka = kafka
-        self._groups = groups
+        self._former = former
 
     async def on_start(self) -> None:
-        await asyncio.to_thread(remove_dead_members, self._kafka, self._groups)
+        await self._remove()
 
     @mode.Service.task
     async def _check(self) -> None:
         while not self.should_stop:
             await self.sleep(CHECK_S)
             try:
-                await asyncio.to_thread(remove_dead_members, self._kafka, self._groups)
+                await self._remove()
             except (KafkaError, NoBrokerError) as error:
                 # A courtesy: whether the broker can be used is for those to say who need it.
                 self.log.info("Dead members could not be looked for: %s", type(error).__name__)
+
+    async def _remove(self) -> None:
+        former = {group: members() for group, members in self._former.items()}
+        await asyncio.to_thread(remove_dead_members, self._kafka, former)

@@ -54,6 +54,8 @@ class Ownership:
         self._new_job = new_job
         self._groups: dict[Any, set[TP]] = {}
         self._positions: dict[TP, int] = {}
+        self._member_ids: set[str] = set()
+        self._opened = False
         self._lock = asyncio.Lock()
         app.positions = lambda: self._positions
         app.on_partitions_revoked.connect(self._on_revoked)
@@ -84,6 +86,13 @@ class Ownership:
         now_s = time.monotonic()
         return max((now_s - job.progressed_at_s for job in self.jobs.values()), default=0.0)
 
+    def former_members(self) -> set[str]:
+        """Ids that we had in the group and gave up: a client that is fenced joins anew under another."""
+        current = self.app.consumer.member_id if self._opened else ""
+        if current:
+            self._member_ids.add(current)
+        return self._member_ids - {current}
+
     async def _on_revoked(self, app: Any, revoked: Collection[TP], **kwargs: Any) -> None:
         """Before the group moves on: finish everything. Eager rebalancing takes all partitions away."""
         async with self._lock:
@@ -94,6 +103,8 @@ class Ownership:
         async with self._lock:
             await self._let_go(finish=False)
             generation = self.app.consumer_generation_id
+            self._opened = True
+            self._member_ids.add(self.app.consumer.member_id)
             groups: dict[Any, set[TP]] = {}
             for tp in self.app.consumer.assignment():
                 groups.setdefault(self._group_of(tp), set()).add(tp)

@@ -165,6 +165,11 @@ class _Consumer(driver.Consumer):
             await self._thread.call_thread(self._thread.seek_exact, self.app.positions())
         self._read_offset.clear()
 
+    @property
+    def member_id(self) -> str:
+        """How the group's coordinator calls us; empty while we join."""
+        return str(self._thread._ensure_consumer()._coordinator.member_id)
+
     async def commit_exact(self, offsets: Mapping[TP, tuple[int, str]], generation: int) -> None:
         """Commit offsets with metadata; raises ``FencedError`` if the group has moved on."""
         await self._thread.call_thread(self._thread.commit_exact, offsets, generation)

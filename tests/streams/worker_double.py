@@ -13,6 +13,8 @@ from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, MODEL, OUT
 from streams.admin import open_admin
 from streams.settings import Kafka, load
 
+PAUSE_S = 0.2  # between two looks for more events
+
 ROLES = {
     "process": INPUTS,
     "learn": (EXAMPLES,),
@@ -51,9 +53,10 @@ def main() -> None:
         record = orjson.dumps({"decision_id": "views-0-0-0"})
         producer.send(DECISIONS.name, record, partition=0).get(10)
     producer.close()
-    for role, topics in ROLES.items():
-        commit_ends(kafka, role, topics)
-    time.sleep(600)
+    while True:
+        for role, topics in ROLES.items():
+            commit_ends(kafka, role, topics)
+        time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":
