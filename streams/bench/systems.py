@@ -30,7 +30,8 @@ class Plan(Struct, frozen=True):
     repetitions: int = 3
     seed: int = 1
     partitions: int = 8
-    warm_up_share: float = 0.1
+    warm_up_share: float = 0.0
+    """Of the events; 0 measures from the first commit on, since commits come in lumps a second apart."""
     click_window_s: float = 50.0
     lateness_s: float = 10.0
     """Of event time, of which a run has minutes: shorter than shipped, so that labels fall due in it."""

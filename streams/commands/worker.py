@@ -1,11 +1,11 @@
 """``headrace worker``: run."""
 
-import gc
 import logging
 import sys
 
 import click
 
+from streams import memory
 from streams.app import new_worker
 from streams.settings import Role, Settings
 
@@ -17,9 +17,6 @@ LIBRARIES = {
     "kafka": logging.ERROR,
 }
 """What they say below that is noise: kafka-python warns of each member whose assignor is not its own."""
-GC_THRESHOLDS = 100_000, 50, 100
-"""Tens of thousands of records are alive at a time and none is in a cycle: Python's default of 700 would
-look at all of them again and again."""
 
 
 @click.command(
@@ -52,6 +49,5 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     )
     for name, quietest in LIBRARIES.items():
         logging.getLogger(name).setLevel(max(quietest, logging.getLevelName(log_level)))
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    memory.tune()
     new_worker(settings, chosen).execute_from_commandline()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.catalog import Catalog, Request
-from models.features import CONTEXT, FEATURES, REQUEST, context_buckets, join_buckets
+from models.features import CONTEXT, FEATURES, context_buckets, join_buckets
 from models.hashing import stable_key
 from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw, place
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
@@ -14,6 +14,7 @@ from streams.processor.output import encode
 from streams.settings import Deciding
 from streams.state.pool import Pool
 
+NO_SEGMENTS = (0, 0, 0, 0)
 MAX_CANDIDATES = 4096
 """Ads that one request may match; those behind, by ``ad_id``, are not looked at."""
 
@@ -30,7 +31,6 @@ class Decider:
         self.catalog = catalog
         self.weights = weights
         self.settings = settings
-        self._request = np.zeros(len(REQUEST), np.int64)
         self._context = np.zeros(len(CONTEXT), np.uint32)
         self._buckets = np.zeros(len(FEATURES), np.uint32)
         self._p_click = np.zeros(MAX_CANDIDATES)
@@ -46,18 +46,12 @@ class Decider:
 
         ``user`` is the user's key, ``profile`` the slot of the user's row.
         """
-        request, key = self._request, self._key
-        request[0] = key(event.shop_id)
-        request[1] = key(event.page)
-        request[2] = key(slot_id)
-        request[3] = position + 1
-        request[4] = key(event.device)
-        request[5] = key(event.country)
-        request[6] = key(event.category)
-        request[7:11] = 0
-        for i, segment in enumerate(event.segments):
-            request[7 + i] = key(segment)
-        request[11] = user
+        key = self._key
+        segments = (*map(key, event.segments), 0, 0, 0, 0)[:4] if event.segments else NO_SEGMENTS
+        request = (
+            key(event.shop_id), key(event.page), key(slot_id), position + 1, key(event.device),
+            key(event.country), key(event.category), *segments, user,
+        )  # fmt: skip
         context_buckets(self.profiles.rows, profile, request, event.ts_ms, self.catalog.mask, self._context)
         return self._context
 
@@ -84,48 +78,47 @@ class Decider:
             settings.temperature, settings.floor, self._ticket(decision_id),
             p_click, ecpm_micros, reasons, propensity,
         )  # fmt: skip
-        record = {
-            "decision_id": decision_id,
-            "kind": "placement",
-            "ts_ms": view.ts_ms,
-            "shop_id": view.shop_id,
-            "user_id": view.user_id,
-            "event_id": view.event_id,
-            "slot_id": slot.slot_id,
-            "position": slot.position,
-            "page": view.page,
-            "policy": POLICY,
-            "model_version": weights.version,
-            "candidates": {
-                "ids": ids,
-                "p_click": p_click,
-                "score_micros": ecpm_micros,
-                "propensity": propensity,
-            },
-            "rejected": _rejected(ids, reasons) if competing < count else {},
-        }
         if chosen < 0:
-            record |= {
-                "chosen_id": NONE, "campaign_id": "", "propensity": 1.0, "price_micros": 0,
-                "p_click": 0.0, "logit": 0.0, "contributions": {},
-            }  # fmt: skip
+            chosen_id, campaign_id, price_micros = NONE, "", 0
+            chance, p_chosen, shares = 1.0, 0.0, []
         else:
-            ad_row = int(rows[chosen])
+            ad_row = rows[chosen]
             join_buckets(context, catalog.ads, ad_row, catalog.mask, self._buckets)
-            contributions = weights.table[self._buckets].tolist()
+            shares = weights.table[self._buckets].tolist()
             ad = catalog.live_ads[ad_row]
-            record |= {
-                "chosen_id": ad.ad_id,
-                "campaign_id": ad.campaign_id,
-                "propensity": float(propensity[chosen]),
-                "price_micros": ad.bid_micros,
-                "p_click": float(p_click[chosen]),
-                "logit": sum(contributions),
+            chosen_id, campaign_id, price_micros = ad.ad_id, ad.campaign_id, ad.bid_micros
+            chance, p_chosen = float(propensity[chosen]), float(p_click[chosen])
+        return encode(
+            {
+                "decision_id": decision_id,
+                "kind": "placement",
+                "ts_ms": view.ts_ms,
+                "shop_id": view.shop_id,
+                "user_id": view.user_id,
+                "event_id": view.event_id,
+                "slot_id": slot.slot_id,
+                "position": slot.position,
+                "page": view.page,
+                "chosen_id": chosen_id,
+                "campaign_id": campaign_id,
+                "propensity": chance,
+                "policy": POLICY,
+                "model_version": weights.version,
+                "price_micros": price_micros,
+                "p_click": p_chosen,
+                "logit": sum(shares),
+                "candidates": {
+                    "ids": ids,
+                    "p_click": p_click,
+                    "score_micros": ecpm_micros,
+                    "propensity": propensity,
+                },
+                "rejected": _rejected(ids, reasons) if competing < count else {},
                 "contributions": {
-                    name: share for name, share in zip(FEATURES, contributions, strict=True) if share
+                    name: share for name, share in zip(FEATURES, shares, strict=False) if share
                 },
             }
-        return encode(record)
+        )
 
     def promotion(self, decision_id: str, view: View, slot: Slot, user: int) -> bytes:
         """Choose a promotion, or none, for a slot."""

@@ -6,6 +6,7 @@ lateness horizon, with one exception: of several clicks that a user makes on one
 arrive counts.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
@@ -19,6 +20,7 @@ from streams.settings import Processing
 from streams.state.partition import PartitionState
 
 NO_OFFSET = -1
+MAX_KEY = 2**63 - 1
 _REQUEST, _EXPOSURE, _PURCHASE, _CLICK = range(4)  # due together, an order is settled before its click goes
 
 
@@ -36,7 +38,9 @@ class Joins:
         self.request_window_ms = int(settings.request_window_s * 1000)
         self.click_window_ms = int(settings.click_window_s * 1000)
         self.attribution_window_ms = int(settings.attribution_window_s * 1000)
-        self._clicks_of: dict[int, list[int]] = {}  # user -> keys of joined clicks
+        self._clicks_of: dict[
+            int, list[tuple[int, int]]
+        ] = {}  # user -> time and key of joined clicks, sorted
         self._timers: list[tuple[int, int, int]] = []  # deadline_ms, which pool, key
         self._due: tuple[Callable[[int, int], None], ...] = (
             self._request_due,
@@ -124,12 +128,12 @@ class Joins:
             for row in rows
         ]
         self._clicks_of = {}
-        for row in sorted(state.clicks, key=lambda row: int(row["key"])):
+        for row in state.clicks:
             key, joined = int(row["key"]), row["exposure_offset"] != NO_OFFSET
             wait_ms = self.attribution_window_ms if joined else 0
             self._timers.append((int(row["ts_ms"]) + wait_ms + lateness_ms, _CLICK, key))
             if joined:
-                self._clicks_of.setdefault(int(row["user"]), []).append(key)
+                insort(self._clicks_of.setdefault(int(row["user"]), []), (int(row["ts_ms"]), key))
         heapify(self._timers)
 
     def _join(self, key: int, shop_id: str, user_id: str) -> None:
@@ -147,7 +151,7 @@ class Joins:
         click["exposure_offset"] = exposure["offset"]
         self.state.exposures.touch(key)
         self.state.clicks.touch(key)
-        self._clicks_of.setdefault(int(click["user"]), []).append(key)
+        insort(self._clicks_of.setdefault(int(click["user"]), []), (int(click["ts_ms"]), key))
         heappush(
             self._timers,
             (int(click["ts_ms"]) + self.attribution_window_ms + self.lateness_ms, _CLICK, key),
@@ -180,9 +184,9 @@ class Joins:
         if not joined:
             self.state.counters["unmatched_clicks"] += 1
         else:
-            keys = self._clicks_of[int(click["user"])]
-            keys.remove(key)
-            if not keys:
+            clicks = self._clicks_of[int(click["user"])]
+            clicks.remove((int(click["ts_ms"]), key))
+            if not clicks:
                 del self._clicks_of[int(click["user"])]
         self.state.clicks.remove(key)
 
@@ -192,13 +196,7 @@ class Joins:
         if purchase is None:
             return
         ts_ms = int(purchase["ts_ms"])
-        earning = None
-        for click_key in self._clicks_of.get(int(purchase["user"]), ()):
-            click = self.state.clicks.get(click_key)
-            if click is None or not 0 <= ts_ms - int(click["ts_ms"]) <= self.attribution_window_ms:
-                continue
-            if earning is None or (click["ts_ms"], click["key"]) > (earning["ts_ms"], earning["key"]):
-                earning = click
+        earning = self._last_click(int(purchase["user"]), ts_ms)
         if earning is not None:
             self._click_outcome(
                 "purchase", f"purchases-{self.partition}-{purchase['offset']}", ts_ms,
@@ -210,6 +208,16 @@ class Joins:
                 self.state.clicks.touch(int(earning["key"]))
                 self._example("cvr", earning, 1)
         self.state.purchases.remove(key)
+
+    def _last_click(self, user: int, ts_ms: int) -> np.void | None:
+        """The user's newest joined click at or before a time and inside the attribution window."""
+        clicks = self._clicks_of.get(user, [])
+        for click_ms, key in reversed(clicks[: bisect_right(clicks, (ts_ms, MAX_KEY))]):
+            if ts_ms - click_ms > self.attribution_window_ms:
+                break
+            if key in self.state.clicks.slot_of:  # else it has made room for another
+                return self.state.clicks[key]
+        return None
 
     def _example(self, task: str, row: np.void, label: int) -> None:
         if row["learnable"]:
