@@ -5,6 +5,7 @@ is a value of its own. An example's buckets stand in the order of ``FEATURES``: 
 any ad is looked at), the ad, and their crosses.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def rate_bin(part: float, whole: float) -> int:
 
 @njit(cache=True)
 def context_buckets(
-    profiles: npt.NDArray[Any], slot: int, request: npt.NDArray[np.int64], ts_ms: int, mask: int, out: Buckets
+    profiles: npt.NDArray[Any], slot: int, request: Sequence[int], ts_ms: int, mask: int, out: Buckets
 ) -> None:
     """Fill ``out[:len(CONTEXT)]`` for one request.
 

@@ -104,7 +104,7 @@ def fail(code: int, message: str) -> NoReturn:
 def without_values(message: str) -> str:
     """An insert's error without what it quotes: values of the block, which may be personal.
 
-    >>> without_values("Cannot parse input: expected '\"' before: 'u1\"]': (while reading position)")
+    >>> without_values("Cannot parse input: expected 'a' before: 'u1': (while reading position)")
     'Cannot parse input: expected ...: (while reading position)'
     """
     return re.sub(r"'.*'", "...", message, flags=re.DOTALL)
