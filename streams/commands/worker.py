@@ -1,6 +1,7 @@
 """``headrace worker``: run."""
 
 import logging
+import os
 import sys
 
 import click
@@ -50,4 +51,11 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     for name, quietest in LIBRARIES.items():
         logging.getLogger(name).setLevel(max(quietest, logging.getLevelName(log_level)))
     memory.tune()
-    new_worker(settings, chosen).execute_from_commandline()
+    try:
+        new_worker(settings, chosen).execute_from_commandline()
+    except SystemExit as ended:
+        # All is committed or given up by now. A thread that still waits for a broker must not hold us up.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else 1)

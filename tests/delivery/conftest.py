@@ -12,7 +12,7 @@ from streams.bench.load import load
 from streams.bench.mix import Mix, generate
 from streams.settings import Kafka, Processing, Settings
 
-EVENTS = 20_000
+EVENTS = 60_000
 PARTITIONS = 4
 SETTINGS = Settings(
     kafka=Kafka(

@@ -56,8 +56,8 @@ def test_the_peers_do_the_whole_job() -> None:
     measured = {system: runs[0].events for system, runs in made.runs.items()}
     assert [] == made.failures
     assert {"plain_faust", "passthrough"} == {system for system, events in measured.items() if events > 0}
-    assert measured["plain_faust"] <= 1800
-    assert measured["passthrough"] <= 18_000
+    assert measured["plain_faust"] < 2000
+    assert measured["passthrough"] < 20_000
 
 
 class FailingRun:

@@ -31,6 +31,7 @@ class OneWorkerApp:
         self.consumer = self
         self.conf = self
         self.id = "test"
+        self.member_id = "member-1"
 
     def assignment(self) -> set[TP]:
         return {VIEWS_0}
