@@ -9,12 +9,16 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import mode
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError
 
+from models.hashing import stable_key
 from streams.admin import NoBrokerError, open_admin
 from streams.settings import Kafka
 
@@ -22,9 +26,22 @@ CHECK_S = 3.0
 """How long the partitions of a worker that was killed lie still, where another one runs on its host."""
 
 
+@cache
+def place() -> str:
+    """Where process ids mean what they mean to us: host name, boot and process namespace.
+
+    The name alone may be that of many machines, or of many containers of one.
+    """
+    marks = [socket.gethostname()]
+    with suppress(OSError):
+        marks.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        marks.append(str(Path("/proc/self/ns/pid").readlink()))
+    return f"{marks[0]}-{stable_key('/'.join(marks)):016x}"
+
+
 def client_id(role: str) -> str:
-    """Client id of this process: role, host, process id."""
-    return f"headrace-{role}@{socket.gethostname()}:{os.getpid()}"
+    """Client id of this process: role, place, process id."""
+    return f"headrace-{role}@{place()}:{os.getpid()}"
 
 
 def is_dead(client_id: str) -> bool:
@@ -34,7 +51,7 @@ def is_dead(client_id: str) -> bool:
     (False, False)
     """
     head, _, pid = client_id.rpartition(":")
-    if not head.startswith("headrace-") or not head.endswith(f"@{socket.gethostname()}") or not pid.isdigit():
+    if not head.startswith("headrace-") or not head.endswith(f"@{place()}") or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)
