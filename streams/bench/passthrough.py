@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from schemas.topics import DECISIONS, INPUTS
 from streams.bench.progress import report
+from streams.delivery.pacing import pace
 
 FETCH_TIMEOUT_MS = 250
 FETCH_MAX_RECORDS = 5000
@@ -59,4 +60,5 @@ async def _send(
 
 
 if __name__ == "__main__":
+    pace()  # the peers, too, are spared the embedded broker's empty fetches
     asyncio.run(pass_through(sys.argv[1], int(sys.argv[2])))

@@ -21,6 +21,7 @@ from streams.bench.mix import generate
 from streams.bench.plain_deciding import Decider, Model, Shop
 from streams.bench.plain_job import Job, Tables
 from streams.bench.progress import report
+from streams.delivery.pacing import pace
 from streams.settings import Settings, load
 
 REPORT_EVERY = 100
@@ -95,4 +96,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    pace()  # the peers, too, are spared the embedded broker's empty fetches
     main()

@@ -6,20 +6,17 @@
   would hide whatever the same producer committed since: all that a partition's new owner writes after a crash
   of the one before.
 * **Empty fetches.** The embedded broker never lets a fetch wait for records: an idle consumer asked it 6,000
-  times a second. An empty fetch takes at least ``EMPTY_FETCH_S`` here; a broker that does wait is not slowed.
+  times a second. An empty fetch takes its time here (``pacing``); a broker that does wait is not slowed.
 * **Records.** We need four of a record's eleven fields.
 """
 
-import asyncio
-import time
 from collections import deque
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from aiokafka.consumer import consumer, fetcher
 
-EMPTY_FETCH_S = 0.01
-"""Shortest time that a fetch without records takes: what an idle consumer may cost, and late records wait."""
+from streams.delivery.pacing import PacedFetcher
 
 Markers = dict[tuple[Any, int], int]
 """Offset of the newest marker seen, by partition and producer."""
@@ -36,7 +33,7 @@ class Row(NamedTuple):
     value: bytes | None
 
 
-class CheckedFetcher(fetcher.Fetcher):
+class CheckedFetcher(PacedFetcher):
     """aiokafka's fetcher, which remembers the markers that it has passed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,14 +42,7 @@ class CheckedFetcher(fetcher.Fetcher):
 
     async def _proc_fetch_request(self, *args: Any) -> Any:
         _markers.set(self._passed)  # each request is a task of its own
-        started_s = time.monotonic()
-        brought_records = await super()._proc_fetch_request(*args)
-        if not brought_records:
-            try:
-                await asyncio.sleep(EMPTY_FETCH_S - (time.monotonic() - started_s))
-            except asyncio.CancelledError:
-                return False  # as aiokafka's own does: closing cancels the request and awaits it
-        return brought_records
+        return await super()._proc_fetch_request(*args)
 
 
 class CheckedPartitionRecords(fetcher.PartitionRecords):
