@@ -68,7 +68,8 @@ PROFILE = np.dtype(
         ("session_searches", "u2"),
         ("session_carts", "u2"),
         ("session_checkouts", "u2"),
-        ("spare", "u2", (3,)),
+        ("spare", "u2"),
+        ("partition_hash", "u4"),  # of the user's Kafka key, see streams.routing; 0: not known
         ("decayed", "f8", (len(DECAYED), len(HALF_LIVES_MS))),
         ("affinity", "f8", (CATEGORY_BUCKETS,)),
         ("price_band", "f8", (PRICE_BANDS,)),
