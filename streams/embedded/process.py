@@ -74,6 +74,11 @@ class Process:
             ProcessError: It ended, or was not ready in time; it is stopped then. The message has the
                 end of its log.
         """
+        self.spawn()
+        self.wait_until_ready()
+
+    def spawn(self) -> None:
+        """Start the child and do not wait: for one that is not ready before others are."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
             self._child = subprocess.Popen(
@@ -84,11 +89,34 @@ class Process:
                 env=self.environment,
                 start_new_session=True,
             )
+
+    def wait_until_ready(self) -> None:
+        """The second half of ``start``, with the same errors."""
         try:
             self._wait_until_ready()
         except BaseException:
             self.stop()
             raise
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the child and all of its group. Without a child, nothing."""
+        if self._child is not None:
+            _signal_group(self._child.pid, number)
+
+    def pause(self) -> None:
+        """Freeze the child (SIGSTOP): its connections stay open and nobody answers on them."""
+        self.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused child go on."""
+        self.send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the child and all of its group as a power cut would, paused or not."""
+        self.send(signal.SIGKILL)
+        child, self._child = self._child, None
+        if child is not None:
+            child.wait()
 
     def check(self) -> None:
         """Raise ``ProcessError`` with the end of its log if the child has ended."""
@@ -98,17 +126,16 @@ class Process:
 
     def stop(self) -> None:
         """End the child and all of its group: SIGTERM, then SIGKILL. Without a child, nothing."""
-        child, self._child = self._child, None
-        if child is None:
+        if self._child is None:
             return
         try:
-            _signal_group(child.pid, signal.SIGTERM)
-            child.wait(self.stop_timeout_s)
+            self.send(signal.SIGTERM)
+            self.resume()  # a paused child would hear nothing
+            self._child.wait(self.stop_timeout_s)
         except subprocess.TimeoutExpired:
             pass
         finally:
-            _signal_group(child.pid, signal.SIGKILL)
-            child.wait()
+            self.kill()
 
     def log_tail(self) -> str:
         """The last lines that the child wrote."""
