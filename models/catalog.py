@@ -64,6 +64,7 @@ class Catalog:
         self.mask = (1 << bits) - 1
         self.entries: dict[str, Entry] = {}
         """By Kafka key."""
+        self._version = 0
         self._stale = True
         self._days: dict[tuple[str, int], int] = {}
 
@@ -121,6 +122,12 @@ class Catalog:
         return found
 
     @property
+    def version(self) -> int:
+        """Rises with each change; what was derived from an earlier version is stale."""
+        self._refresh()
+        return self._version
+
+    @property
     def ads(self) -> npt.NDArray[np.void]:
         """Rows of dtype ``ADS``, one a live ad."""
         self._refresh()
@@ -133,9 +140,8 @@ class Catalog:
 
     def campaign_of(self, shop_id: str, ad_id: str, promotion_id: str) -> str:
         """Campaign of an ad or promotion, live or not; empty if it is unknown."""
-        key = f"ad:{shop_id}:{ad_id}" if ad_id else f"promotion:{shop_id}:{promotion_id}"
-        entry = self.entries.get(key)
-        return entry.campaign_id if isinstance(entry, Ad | Promotion) else ""
+        self._refresh()
+        return self._campaign_of.get((shop_id, ad_id, promotion_id), "")
 
     def name_of(self, token: int) -> str:
         """Id of the ad or promotion with a stable key; empty if it is unknown."""
@@ -195,11 +201,14 @@ class Catalog:
         self._ads = np.zeros(len(live), ADS)
         self._rows = {}
         self._names = {}
+        self._campaign_of = {}
         for entry in self.entries.values():
             if isinstance(entry, Ad):
                 self._names[stable_key(entry.ad_id)] = entry.ad_id
+                self._campaign_of[entry.shop_id, entry.ad_id, ""] = entry.campaign_id
             elif isinstance(entry, Promotion):
                 self._names[stable_key(entry.promotion_id)] = entry.promotion_id
+                self._campaign_of[entry.shop_id, "", entry.promotion_id] = entry.campaign_id
         for row, ad in enumerate(live):
             campaign = self._campaign(ad)
             self._rows[ad.shop_id, ad.ad_id] = row
@@ -219,6 +228,7 @@ class Catalog:
         self._promotions: dict[Request, list[tuple[Promotion, Campaign]]] = {}
         self._days.clear()
         self._stale = False
+        self._version += 1
 
     def _campaign(self, entry: Ad | Promotion) -> Campaign:
         """The entry's campaign; one that is not in the catalogue runs for ever."""

@@ -5,7 +5,6 @@ is a value of its own. An example's buckets stand in the order of ``FEATURES``: 
 any ad is looked at), the ad, and their crosses.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,10 @@ CROSSED = (
 CROSSES = tuple(f"{ad} x {context}" for ad, context in CROSSED)
 FEATURES = (*CONTEXT, *AD, *CROSSES)
 
+WORDS = tuple(name for name in REQUEST if name not in ("position", "user"))
+"""What the shop's words say: a shop has few combinations of them."""
+_WORD_FIELDS = np.array([CONTEXT.index(word) for word in WORDS])
+_POSITION, _USER = CONTEXT.index("position"), CONTEXT.index("user")
 _CROSS_AD = np.array([AD.index(ad) for ad, _ in CROSSED])
 _CROSS_CONTEXT = np.array([CONTEXT.index(context) for _, context in CROSSED])
 _FIRST_DERIVED = 1 + len(REQUEST)
@@ -68,19 +71,30 @@ def rate_bin(part: float, whole: float) -> int:
 
 
 @njit(cache=True)
+def request_buckets(words: npt.NDArray[np.int64], mask: int, out: Buckets) -> None:
+    """Fill ``out[:len(WORDS)]`` from the stable keys of a request's words, in the order of ``WORDS``."""
+    for i in range(len(WORDS)):
+        out[i] = bucket_of(_WORD_FIELDS[i], words[i], mask)
+
+
+@njit(cache=True)
 def context_buckets(
-    profiles: npt.NDArray[Any], slot: int, request: Sequence[int], ts_ms: int, mask: int, out: Buckets
-) -> None:
+    profiles: npt.NDArray[Any], slot: int, words: Buckets, position: int, user: int, ts_ms: int, mask: int,
+    out: Buckets,
+) -> None:  # fmt: skip
     """Fill ``out[:len(CONTEXT)]`` for one request.
 
-    ``request`` holds the stable keys of ``REQUEST``; ``slot`` is the row of the user's profile.
+    ``words`` are its ``request_buckets``, ``user`` is the key of the user and ``slot`` the row of the user's
+    profile.
     """
     row = profiles[slot]
     # Read the sums as of now: the row is as of the user's newest event.
     session = 2.0 ** (-max(ts_ms - row.as_of_ms, 0) / p.HALF_LIVES_MS[p.SESSION])
     out[0] = bucket_of(0, 0, mask)
-    for i in range(len(REQUEST)):
-        out[1 + i] = bucket_of(1 + i, request[i], mask)
+    for i in range(len(WORDS)):
+        out[_WORD_FIELDS[i]] = words[i]
+    out[_POSITION] = bucket_of(_POSITION, position + 1, mask)
+    out[_USER] = bucket_of(_USER, user, mask)
     i = _FIRST_DERIVED
     season = row.decayed[:, p.SEASON]
     since_purchase_h = (ts_ms - row.last_purchase_ms) / 3.6e6 if row.last_purchase_ms else 0.0

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from models.features import AD, CONTEXT, CROSSED, Buckets, cross_bucket
+from models.features import AD, CONTEXT, CROSSED, FEATURES, Buckets, cross_bucket, join_buckets
 
 POLICY = "softmax-ecpm-1"
 MILLION = 1_000_000
@@ -106,11 +106,12 @@ def draw(propensity: Integers, ticket: int) -> int:
 def place(
     weights: Floats, context: Buckets, ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
     shortlist: int, temperature: float, floor: float, ticket: int,
-    p_click: Floats, ecpm_micros: Integers, reasons: Integers, propensity: Floats,
+    p_click: Floats, ecpm_micros: Integers, reasons: Integers, propensity: Floats, shares: Floats,
 ) -> tuple[int, int]:  # fmt: skip
     """Rank, spread and draw; the index of the chosen candidate (-1 where none competes), and how many do.
 
-    Fills the arrays of ``rank``, and ``propensity`` as a probability: whole millionths.
+    Fills the arrays of ``rank``; ``propensity`` as a probability, in whole millionths; and ``shares``, what
+    each of ``FEATURES`` adds to the logit of the chosen one.
     """
     competing = rank(weights, context, ads, candidates, ts_ms, mask, shortlist, p_click, ecpm_micros, reasons)
     propensity[:] = 0.0
@@ -120,4 +121,9 @@ def place(
     spread(ecpm_micros, reasons, competing, temperature, floor, millionths)
     for c in range(len(candidates)):
         propensity[c] = millionths[c] / MILLION
-    return draw(millionths, ticket), competing
+    chosen = draw(millionths, ticket)
+    buckets = np.empty(len(FEATURES), np.uint32)
+    join_buckets(context, ads, candidates[chosen], mask, buckets)
+    for i in range(len(FEATURES)):
+        shares[i] = weights[buckets[i]]
+    return chosen, competing

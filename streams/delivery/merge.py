@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from schemas.topics import INPUTS
 from streams.processor.arrival import Arrival
 
-MAX_BUFFERED = 20_000
+MAX_BUFFERED = 1000
 """Arrivals of one topic that may wait for another topic before it is no longer read."""
 
 

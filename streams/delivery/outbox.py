@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.delivery.clients import Message, confirm, send
 
-MAX_UNSENT = 20_000
+MAX_UNSENT = 1_000
 """Messages that may wait for the producer before whoever brings more must wait too."""
 
 

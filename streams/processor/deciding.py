@@ -1,6 +1,9 @@
 """From a page view's slot to a decision with its audit record."""
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from models.catalog import Catalog, Request
 from models.features import CONTEXT, FEATURES, context_buckets, join_buckets
@@ -9,14 +12,23 @@ from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw, pla
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
-from schemas.events import Exposure, Slot, View
+from schemas.events import Slot, View
 from streams.processor.output import encode
+from streams.processor.sites import Site, Sites
 from streams.settings import Deciding
 from streams.state.pool import Pool
 
-NO_SEGMENTS = (0, 0, 0, 0)
 MAX_CANDIDATES = 4096
 """Ads that one request may match; those behind, by ``ad_id``, are not looked at."""
+
+
+class Scores(NamedTuple):
+    """What the ranking kernel says of each candidate; see ``models.placement.rank``."""
+
+    p_click: npt.NDArray[np.float64]
+    ecpm_micros: npt.NDArray[np.int64]
+    reasons: npt.NDArray[np.int64]
+    propensity: npt.NDArray[np.float64]
 
 
 class Decider:
@@ -31,28 +43,22 @@ class Decider:
         self.catalog = catalog
         self.weights = weights
         self.settings = settings
+        self.sites = Sites(catalog)
         self._context = np.zeros(len(CONTEXT), np.uint32)
         self._buckets = np.zeros(len(FEATURES), np.uint32)
-        self._p_click = np.zeros(MAX_CANDIDATES)
-        self._ecpm_micros = np.zeros(MAX_CANDIDATES, np.int64)
-        self._reasons = np.zeros(MAX_CANDIDATES, np.int64)
-        self._propensity = np.zeros(MAX_CANDIDATES)
-        self._keys: dict[str, int] = {}
+        self._shares = np.zeros(len(FEATURES))
+        self._scores: dict[int, Scores] = {}
 
     def context(
-        self, event: View | Exposure, slot_id: str, position: int, user: int, profile: int
-    ) -> np.ndarray:
+        self, site: Site, position: int, ts_ms: int, user: int, profile: int
+    ) -> npt.NDArray[np.uint32]:
         """Context buckets of a request (or of an exposure that stands for one); valid until the next call.
 
         ``user`` is the user's key, ``profile`` the slot of the user's row.
         """
-        key = self._key
-        segments = (*map(key, event.segments), 0, 0, 0, 0)[:4] if event.segments else NO_SEGMENTS
-        request = (
-            key(event.shop_id), key(event.page), key(slot_id), position + 1, key(event.device),
-            key(event.country), key(event.category), *segments, user,
-        )  # fmt: skip
-        context_buckets(self.profiles.rows, profile, request, event.ts_ms, self.catalog.mask, self._context)
+        context_buckets(
+            self.profiles.rows, profile, site.words, position, user, ts_ms, self.catalog.mask, self._context
+        )
         return self._context
 
     def example_buckets(self, context: np.ndarray, shop_id: str, ad_id: str) -> np.ndarray | None:
@@ -63,29 +69,25 @@ class Decider:
         join_buckets(context, self.catalog.ads, row, self.catalog.mask, self._buckets)
         return self._buckets
 
-    def placement(self, decision_id: str, view: View, slot: Slot, context: np.ndarray) -> bytes:
+    def placement(
+        self, decision_id: str, view: View, slot: Slot, site: Site, context: npt.NDArray[np.uint32]
+    ) -> bytes:
         """Choose an ad for a slot; ``none`` where no candidate can compete."""
         settings, catalog, weights = self.settings, self.catalog, self.weights
-        found = catalog.candidates(
-            Request(view.shop_id, slot.slot_id, view.page, view.category, view.device, view.country)
-        )
-        count = min(len(found.ids), MAX_CANDIDATES)
-        rows, ids = found.rows[:count], found.ids[:count]
-        p_click, ecpm_micros = self._p_click[:count], self._ecpm_micros[:count]
-        reasons, propensity = self._reasons[:count], self._propensity[:count]
+        ids, rows = site.ids[:MAX_CANDIDATES], site.rows[:MAX_CANDIDATES]
+        scores = self._scores.get(len(ids)) or self._new_scores(len(ids))
+        p_click, ecpm_micros, reasons, propensity = scores
         chosen, competing = place(
-            weights.table, context, catalog.ads, rows, view.ts_ms, catalog.mask, settings.shortlist,
+            weights.table, context, site.ads, rows, view.ts_ms, catalog.mask, settings.shortlist,
             settings.temperature, settings.floor, self._ticket(decision_id),
-            p_click, ecpm_micros, reasons, propensity,
+            p_click, ecpm_micros, reasons, propensity, self._shares,
         )  # fmt: skip
         if chosen < 0:
             chosen_id, campaign_id, price_micros = NONE, "", 0
             chance, p_chosen, shares = 1.0, 0.0, []
         else:
-            ad_row = rows[chosen]
-            join_buckets(context, catalog.ads, ad_row, catalog.mask, self._buckets)
-            shares = weights.table[self._buckets].tolist()
-            ad = catalog.live_ads[ad_row]
+            ad = catalog.live_ads[rows[chosen]]
+            shares = self._shares.tolist()
             chosen_id, campaign_id, price_micros = ad.ad_id, ad.campaign_id, ad.bid_micros
             chance, p_chosen = float(propensity[chosen]), float(p_click[chosen])
         return encode(
@@ -113,10 +115,8 @@ class Decider:
                     "score_micros": ecpm_micros,
                     "propensity": propensity,
                 },
-                "rejected": _rejected(ids, reasons) if competing < count else {},
-                "contributions": {
-                    name: share for name, share in zip(FEATURES, shares, strict=False) if share
-                },
+                "rejected": _rejected(ids, reasons) if competing < len(ids) else {},
+                "contributions": dict(zip(FEATURES, shares, strict=False)),
             }
         )
 
@@ -168,14 +168,12 @@ class Decider:
     def _ticket(self, decision_id: str) -> int:
         return stable_key(f"{self.settings.salt}/{decision_id}") % MILLION
 
-    def _key(self, word: str) -> int:
-        """Stable key of a word, from a bounded memory."""
-        found = self._keys.get(word)
-        if found is None:
-            if len(self._keys) > 100_000:
-                self._keys.clear()
-            found = self._keys[word] = stable_key(word)
-        return found
+    def _new_scores(self, count: int) -> Scores:
+        """Arrays for that many candidates, to be used again and again."""
+        scores = self._scores[count] = Scores(
+            np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count)
+        )
+        return scores
 
 
 def _rejected(ids: list[str], reasons: np.ndarray) -> dict[str, list[str]]:

@@ -9,15 +9,18 @@ arrive counts.
 from bisect import bisect_right, insort
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import Literal
 
 import numpy as np
 
 from models.catalog import Catalog
 from models.hashing import stable_key
 from schemas.events import Click, Exposure, Purchase
+from schemas.model import Task
 from streams.processor.output import Output, encode
 from streams.settings import Processing
 from streams.state.partition import PartitionState
+from streams.state.layout import as_field
 
 NO_OFFSET = -1
 MAX_KEY = 2**63 - 1
@@ -52,17 +55,18 @@ class Joins:
     def requested(self, decision_id: str, ts_ms: int, user: int, context: np.ndarray) -> None:
         """A decision was asked for: remember what was known, for the exposure that may follow."""
         key = stable_key(decision_id)
-        self.state.requests.put((key, ts_ms, user, context))
+        self.state.requests.put(key, ts_ms, user, context.tobytes())
         heappush(self._timers, (ts_ms + self.request_window_ms + self.lateness_ms, _REQUEST, key))
 
     def context_of(self, exposure: Exposure, user: int) -> np.ndarray | None:
         """What was known at our decision; None if there was no such decision for this user in the window."""
-        request = self.state.requests.get(stable_key(exposure.decision_id))
-        if request is None or request["user"] != user:
+        request = self.state.requests.fields(stable_key(exposure.decision_id))
+        if request is None:
             return None
-        if exposure.ts_ms > request["ts_ms"] + self.request_window_ms:
+        _, ts_ms, requester, context = request
+        if requester != user or exposure.ts_ms > ts_ms + self.request_window_ms:
             return None
-        return request["context"]  # type: ignore[no-any-return]
+        return np.frombuffer(context, np.uint32)
 
     def exposed(self, exposure: Exposure, offset: int, user: int, buckets: np.ndarray | None) -> None:
         """An ad or promotion was shown; without ``buckets`` nothing is learned from it."""
@@ -73,11 +77,9 @@ class Joins:
         else:
             request_offset, request_slot = str(NO_OFFSET), "0"
         self.state.exposures.put(
-            (
-                key, exposure.ts_ms, user, offset, int(request_offset), int(request_slot), 0,
-                stable_key(exposure.ad_id or exposure.promotion_id), bool(exposure.ad_id),
-                buckets is not None, 0 if buckets is None else buckets,
-            )
+            key, exposure.ts_ms, user, offset, int(request_offset), int(request_slot), False,
+            stable_key(exposure.ad_id or exposure.promotion_id), bool(exposure.ad_id),
+            buckets is not None, b"" if buckets is None else buckets.tobytes(),
         )  # fmt: skip
         heappush(self._timers, (exposure.ts_ms + self.click_window_ms + self.lateness_ms, _EXPOSURE, key))
         self._exposure_outcome(exposure, offset)
@@ -89,7 +91,9 @@ class Joins:
         key = _join_key(user, click.decision_id, click.exposure_id)
         if key in self.state.clicks.slot_of:
             return
-        self.state.clicks.put((key, click.ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, 0, 0, 0, 0, 0))
+        self.state.clicks.put(
+            key, click.ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, False, 0, False, False, b""
+        )
         heappush(self._timers, (click.ts_ms + self.lateness_ms, _CLICK, key))
         if key in self.state.exposures.slot_of:
             self._join(key, click.shop_id, click.user_id)
@@ -97,10 +101,8 @@ class Joins:
     def purchased(self, purchase: Purchase, offset: int, user: int, revenue_micros: int) -> None:
         """An order came; it is settled when every click that can earn it has come."""
         self.state.purchases.put(
-            (
-                offset, purchase.ts_ms, user, offset, revenue_micros,
-                purchase.shop_id, purchase.user_id, purchase.order_id,
-            )
+            offset, purchase.ts_ms, user, offset, revenue_micros,
+            as_field(purchase.shop_id), as_field(purchase.user_id), as_field(purchase.order_id),
         )  # fmt: skip
         heappush(self._timers, (purchase.ts_ms + self.lateness_ms, _PURCHASE, offset))
 
@@ -160,17 +162,18 @@ class Joins:
             "click", f"clicks-{self.partition}-{click['offset']}", int(click["ts_ms"]), shop_id, user_id,
             click, delay_ms,
         )  # fmt: skip
-        self._example("ctr", exposure, 1)
-        self._example("cvr", click, 0)
+        self._row_example("ctr", exposure, 1)
+        self._row_example("cvr", click, 0)
 
     def _request_due(self, key: int, deadline_ms: int) -> None:
         self.state.requests.remove(key)
 
     def _exposure_due(self, key: int, deadline_ms: int) -> None:
-        exposure = self.state.exposures.get(key)
+        exposure = self.state.exposures.fields(key)
         if exposure is not None:
-            if not exposure["clicked"]:
-                self._example("ctr", exposure, 0)
+            _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, buckets = exposure
+            if learnable and not clicked:
+                self._example("ctr", ts_ms, offset, request_offset, buckets, 0)
             self.state.exposures.remove(key)
 
     def _click_due(self, key: int, deadline_ms: int) -> None:
@@ -206,7 +209,7 @@ class Joins:
             if not earning["converted"]:
                 earning["converted"] = 1
                 self.state.clicks.touch(int(earning["key"]))
-                self._example("cvr", earning, 1)
+                self._row_example("cvr", earning, 1)
         self.state.purchases.remove(key)
 
     def _last_click(self, user: int, ts_ms: int) -> np.void | None:
@@ -219,18 +222,25 @@ class Joins:
                 return self.state.clicks[key]
         return None
 
-    def _example(self, task: str, row: np.void, label: int) -> None:
+    def _row_example(self, task: Task, row: np.void, label: Literal[0, 1]) -> None:
+        """The example of an exposure or a click, if it can be learned from."""
         if row["learnable"]:
-            example = {
-                "example_id": f"{task}-{self.partition}-{row['offset']}-{label}",
-                "task": task,
-                "ts_ms": int(row["ts_ms"]),
-                "label": label,
-                "weight": 1.0,
-                "source": "foreign" if row["request_offset"] == NO_OFFSET else "own",
-                "buckets": row["buckets"],
-            }
-            self.output.examples.append((None, encode(example)))
+            offsets = int(row["offset"]), int(row["request_offset"])
+            self._example(task, int(row["ts_ms"]), *offsets, row["buckets"].tobytes(), label)
+
+    def _example(
+        self, task: Task, ts_ms: int, offset: int, request_offset: int, buckets: bytes, label: Literal[0, 1]
+    ) -> None:
+        example = {
+            "example_id": f"{task}-{self.partition}-{offset}-{label}",
+            "task": task,
+            "ts_ms": ts_ms,
+            "label": label,
+            "weight": 1.0,
+            "source": "foreign" if request_offset == NO_OFFSET else "own",
+            "buckets": np.frombuffer(buckets, np.uint32),
+        }
+        self.output.examples.append((None, encode(example)))
 
     def _exposure_outcome(self, exposure: Exposure, offset: int) -> None:
         """Say that it was shown."""

@@ -95,10 +95,11 @@ class Processor:
             for index, slot in enumerate(view.slots):
                 decision_id = f"views-{self.partition}-{arrival.offset}-{index}"
                 # Also for a promotion: what is learned goes by what the exposure says was shown.
-                context = self.decider.context(view, slot.slot_id, slot.position, user, profile)
+                site = self.decider.sites.of(view, slot.slot_id)
+                context = self.decider.context(site, slot.position, view.ts_ms, user, profile)
                 self.joins.requested(decision_id, view.ts_ms, user, context)
                 if slot.kind == "ad":
-                    decision = self.decider.placement(decision_id, view, slot, context)
+                    decision = self.decider.placement(decision_id, view, slot, site, context)
                 else:
                     decision = self.decider.promotion(decision_id, view, slot, user)
                 self.output.decisions.append((key, decision))
@@ -112,7 +113,8 @@ class Processor:
             context = self.joins.context_of(exposure, user)
         else:
             # Another system's choice: the exposure itself says what was known when it was made.
-            context = self.decider.context(exposure, exposure.slot_id, exposure.position, user, profile)
+            site = self.decider.sites.of(exposure, exposure.slot_id)
+            context = self.decider.context(site, exposure.position, exposure.ts_ms, user, profile)
         if context is None:
             state.counters["unmatched_exposures"] += 1
         else:

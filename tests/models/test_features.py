@@ -9,12 +9,14 @@ from models.features import (
     CROSSED,
     FEATURES,
     REQUEST,
+    WORDS,
     ad_buckets,
     context_buckets,
     cross_bucket,
     join_buckets,
     log_bin,
     rate_bin,
+    request_buckets,
 )
 from models.profiles import PROFILE, see_click, see_view
 
@@ -25,10 +27,11 @@ ADS = np.dtype([("buckets", "u4", (len(AD),))])
 
 def context_of(request=None, profiles=None, ts_ms=T0_MS):
     """Context buckets by name, of a request where every word is missing unless ``request`` says so."""
-    words = np.array([(request or {}).get(name, 0) for name in REQUEST], dtype=np.int64)
-    out = np.zeros(len(CONTEXT), np.uint32)
+    known = dict.fromkeys(REQUEST, 0) | (request or {})
+    words, out = np.zeros(len(WORDS), np.uint32), np.zeros(len(CONTEXT), np.uint32)
+    request_buckets(np.array([known[name] for name in WORDS]), MASK, words)
     profiles = np.zeros(1, PROFILE) if profiles is None else profiles
-    context_buckets(profiles, 0, words, ts_ms, MASK, out)
+    context_buckets(profiles, 0, words, known["position"], known["user"], ts_ms, MASK, out)
     return out
 
 
@@ -97,6 +100,8 @@ def test_an_example_is_its_context_its_ad_and_their_crosses():
 
 def test_every_bucket_is_inside_the_table():
     """With few bits all buckets stay below 2**bits."""
-    out = np.zeros(len(CONTEXT), np.uint32)
-    context_buckets(np.zeros(1, PROFILE), 0, np.full(len(REQUEST), 2**63 - 1), T0_MS, 2**8 - 1, out)
-    assert out.max() < 2**8
+    mask, largest = 2**8 - 1, 2**63 - 1
+    words, out = np.zeros(len(WORDS), np.uint32), np.zeros(len(CONTEXT), np.uint32)
+    request_buckets(np.full(len(WORDS), largest), mask, words)
+    context_buckets(np.zeros(1, PROFILE), 0, words, 1000, largest, T0_MS, mask, out)
+    assert max(words.max(), out.max()) < 2**8

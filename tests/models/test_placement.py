@@ -1,6 +1,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,14 +128,15 @@ def test_what_is_placed_was_drawn_from_the_propensities_that_are_reported(seed, 
     """``place`` ranks, spreads and draws, and reports the distribution as whole millionths."""
     weights, context, ads = shop_of(seed, count)
     p_click, ecpm_micros, reasons = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    propensity = np.zeros(count)
+    propensity, shares = np.zeros(count), np.zeros(len(FEATURES))
     chosen, competing = place(
         weights, context, ads, np.arange(count), NOW_MS, MASK, shortlist, 0.25, 0.1, ticket,
-        p_click, ecpm_micros, reasons, propensity,
+        p_click, ecpm_micros, reasons, propensity, shares,
     )  # fmt: skip
     millionths = spread_over(ecpm_micros, reasons, 0.25, 0.1)
     assert (millionths / MILLION).tolist() == propensity.tolist()
     assert (draw(millionths, ticket), min(count, shortlist)) == (chosen, competing)
+    assert p_click[chosen] == pytest.approx(1 / (1 + np.exp(-shares.sum())), abs=1e-9)
 
 
 def test_nothing_is_placed_where_nothing_competes():
@@ -145,6 +147,6 @@ def test_nothing_is_placed_where_nothing_competes():
     integers = np.zeros(3, np.int64)
     placed = place(
         weights, context, ads, np.arange(3), NOW_MS, MASK, 32, 0.25, 0.1, 7,
-        np.zeros(3), integers, integers.copy(), propensity,
+        np.zeros(3), integers, integers.copy(), propensity, np.zeros(len(FEATURES)),
     )  # fmt: skip
     assert ((-1, 0), [0.0, 0.0, 0.0]) == (placed, propensity.tolist())

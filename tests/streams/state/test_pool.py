@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from models.features import CONTEXT
 from streams.state.pool import EVICTED_SHARE, Pool
-from streams.state.rows import REQUEST, decode_rows
+from streams.state.rows import REQUEST, decode_rows, encode_key
 
 KIND = b"R"
 CAPACITY = 6
@@ -42,7 +42,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.overflowed += len(dropped)
             for other in dropped:
                 del self.expected[other]
-        self.pool.put((key, ts_ms, user, 0))
+        self.pool.put(key, ts_ms, user, b"")
         self.expected[key] = ts_ms, user
 
     @rule(key=keys, user=st.integers(0, 99))
@@ -101,8 +101,8 @@ def test_a_full_pool_drops_its_oldest_rows_together():
     capacity = 10 * EVICTED_SHARE
     pool = new_pool(capacity)
     for key in range(capacity):
-        pool.put((key, 1_000 + key, 0, 0))
-    pool.put((capacity, 0, 0, 0))
+        pool.put(key, 1_000 + key, 0, b"")
+    pool.put(capacity, 0, 0, b"")
     assert list(range(10, capacity + 1)) == sorted(pool.slot_of)
     assert 10 == pool.overflowed
 
@@ -111,17 +111,39 @@ def test_a_pool_grows_and_keeps_its_rows():
     """Rows stay what they are while the array behind them grows."""
     pool = new_pool(5_000)
     for key in range(5_000):
-        pool.put((key, key + 1, 2 * key, key % 7))
+        pool.put(key, key + 1, 2 * key, np.full(len(CONTEXT), key % 7, np.uint32).tobytes())
     assert {key: (key + 1, 2 * key) for key in range(5_000)} == content(pool)
     assert {(key, key % 7) for key in range(5_000)} == {
         (int(row["key"]), int(context)) for row in pool for context in set(row["context"])
     }
 
 
+def test_a_row_comes_back_as_it_was_put():
+    """``fields`` gives what ``put`` took, arrays as the bytes that they fill."""
+    pool, context = new_pool(), bytes(range(4 * len(CONTEXT)))
+    pool.put(1, -5, 6, context)
+    assert ((1, -5, 6, context), None) == (pool.fields(1), pool.fields(2))
+    assert context == pool[1]["context"].tobytes()
+
+
+def test_what_comes_and_goes_between_two_checkpoints_leaves_no_record():
+    """A row that the changelog never held needs no tombstone there; one that it held does."""
+    pool = new_pool()
+    pool.put(1, 1, 0, b"")
+    pool.drain()
+    for key in (1, 2):
+        pool.remove(key)
+        pool.put(key, 2, 0, b"")
+        pool.remove(key)
+    pool.put(3, 3, 0, b"")
+    pool.remove(3)
+    assert [(encode_key(KIND, 1), None)] == pool.drain()
+
+
 def test_a_slot_that_is_used_again_is_zero():
     """Nothing of a removed row shows in the next one at its place."""
     pool = new_pool()
-    pool.put((1, 5, 6, 7))
+    pool.put(1, 5, 6, b"seven")
     pool.remove(1)
     row = pool.rows[pool.add(2)]
     assert (2, 0, 0, [0] * len(CONTEXT)) == (row["key"], row["ts_ms"], row["user"], row["context"].tolist())
@@ -133,7 +155,7 @@ def test_a_smaller_capacity_takes_effect_after_a_restart():
     rows = np.zeros(5, REQUEST)
     rows["key"], rows["ts_ms"] = range(5), range(1, 6)
     pool.load(rows)
-    pool.put((9, 9, 0, 0))
+    pool.put(9, 9, 0, b"")
     assert {4, 9} == set(pool.slot_of)
     assert 4 == pool.overflowed
 

@@ -1,0 +1,28 @@
+"""The layout of numpy's rows, for Python's ``struct``: whole rows go in and out in one step."""
+
+from struct import Struct
+from typing import Any
+
+import numpy as np
+
+_CODES = {"<i8": "q", "<u8": "Q", "<i4": "i", "<u4": "I", "<u2": "H", "<f8": "d"}
+
+
+def row_struct(dtype: np.dtype[Any]) -> Struct:
+    """Numbers as they are, arrays and text as bytes.
+
+    >>> row_struct(np.dtype([("key", "i8"), ("shown", "u4"), ("context", "u4", (2,))], align=True)).format
+    '<qI8sxxxx'
+    """
+    form, end = "<", 0
+    for field, offset in sorted(
+        (each[:2] for each in (dtype.fields or {}).values()), key=lambda each: each[1]
+    ):
+        form += "x" * (offset - end) + _CODES.get(field.str, f"{field.itemsize}s")
+        end = offset + field.itemsize
+    return Struct(form + "x" * (dtype.itemsize - end))
+
+
+def as_field(text: str) -> bytes:
+    """A text as numpy's ``U`` keeps it."""
+    return text.encode("utf-32-le")
