@@ -67,7 +67,7 @@ class Processing(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class State(Struct, frozen=True, forbid_unknown_fields=True):
-    """Row caps of one partition; what overflows is counted and the oldest row makes room."""
+    """Row caps of one partition (what overflows is counted and the oldest row makes room); its changelog."""
 
     max_profiles: Count = 1_000_000
     max_requests: Count = 200_000
@@ -75,6 +75,8 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     max_clicks: Count = 200_000
     max_purchases: Count = 100_000
     max_event_ids: Count = 5_000_000
+    write_version: Annotated[int, Meta(ge=1, le=2)] = 2
+    """Version of the rows that are written: an older one until every worker runs the new release."""
 
 
 class Learning(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from collections import Counter
 from schemas.topics import STATE
 from streams.delivery.restore import count_partitions, read_all
 from streams.settings import Settings
-from streams.state.rows import COUNTERS, decode_rows, encode_key
+from streams.state.rows import COUNTERS, META_KEY, decode_rows
 
 
 def read(settings: Settings) -> dict[str, int]:
@@ -19,11 +19,10 @@ def read(settings: Settings) -> dict[str, int]:
 
 async def _read(settings: Settings) -> dict[str, int]:
     totals: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-    meta_key = encode_key(b"M", 0)
     for partition in range(await count_partitions(settings.kafka, STATE.name)):
         newest = None
         async for key, value in read_all(settings.kafka, STATE.name, partition):
-            if key == meta_key:
+            if key == META_KEY:
                 newest = value
         if newest:
             row = decode_rows(b"M", [newest])[0]

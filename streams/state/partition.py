@@ -1,6 +1,7 @@
 """All that a worker remembers of one partition, and its changelog."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +15,15 @@ from streams.state.rows import (
     COUNTERS,
     EXPOSURE,
     META,
+    META_KEY,
+    NEWEST_VERSION,
     PURCHASE,
     REQUEST,
+    Record,
     decode_rows,
-    encode_key,
     encode_rows,
+    in_version,
 )
-
-Record = tuple[bytes, bytes | None]
 
 
 class PartitionState:
@@ -30,24 +32,30 @@ class PartitionState:
     def __init__(self, caps: Caps, processing: Processing) -> None:
         self.profiles = Pool(b"P", PROFILE, caps.max_profiles, age_field="as_of_ms")
         self.requests = Pool(b"R", REQUEST, caps.max_requests)
-        self.exposures = Pool(b"E", EXPOSURE, caps.max_exposures)
-        self.clicks = Pool(b"C", CLICK, caps.max_clicks)
-        self.purchases = Pool(b"O", PURCHASE, caps.max_purchases)
+        self.exposures = _MovedPool(b"E", EXPOSURE, caps.max_exposures)
+        self.clicks = _MovedPool(b"C", CLICK, caps.max_clicks)
+        self.purchases = _MovedPool(b"O", PURCHASE, caps.max_purchases)
         self.event_ids = EventIds(int(processing.duplicate_horizon_s * 1000), caps.max_event_ids)
         self.stream_ms = 0
         """Newest event time seen; ticks carry it on while the partition is idle."""
         self.offsets = [0, 0, 0]
         """Next offset to read, by ``schemas.topics.INPUTS``."""
         self.counters = dict.fromkeys(COUNTERS, 0)
+        self.partitions = 0
+        """How many the input topics have; 0: nobody has said so."""
         self.restored = False
         """Whether a changelog was found."""
+        self._write_version = caps.write_version
 
     @property
     def pools(self) -> tuple[Pool, ...]:
         return self.profiles, self.requests, self.exposures, self.clicks, self.purchases
 
     def drain(self) -> list[Record]:
-        """Changelog records of all changes since the last call; with them the offsets that they include."""
+        """Changelog records of all changes since the last call; with them the offsets that they include.
+
+        Raises ``LossError`` where a row cannot be written in ``state.write_version``.
+        """
         records = self.event_ids.drain(self.stream_ms)
         for pool in self.pools:
             records += pool.drain()
@@ -57,14 +65,15 @@ class PartitionState:
         for pool in self.pools:
             pool.overflowed = 0
         meta = np.zeros(1, META)
-        meta[0] = (0, self.stream_ms, self.offsets, [self.counters[name] for name in COUNTERS])
-        records.append((encode_key(b"M", 0), encode_rows(meta)[0]))
-        return records
+        counters = [self.counters[name] for name in COUNTERS]
+        meta[0] = (0, self.stream_ms, self.offsets, self.partitions, counters)
+        records.append((META_KEY, encode_rows(meta)[0]))
+        return records if self._write_version == NEWEST_VERSION else in_version(records, self._write_version)
 
     def restore(self, records: Iterable[Record]) -> None:
         """Load the state from changelog records, oldest first; the last record of a key counts.
 
-        Raises ``ChangelogError`` where a record was written by another version or is damaged.
+        Raises ``ChangelogError`` where a record was written by a newer release or is damaged.
         """
         kinds: dict[bytes, list[tuple[bytes, bytes]]] = {}
         for key, value in dict(records).items():
@@ -82,5 +91,21 @@ class PartitionState:
             meta = decode_rows(b"M", [value])[0]
             self.stream_ms = int(meta["stream_ms"])
             self.offsets = meta["offsets"].tolist()
+            self.partitions = int(meta["partitions"])
             self.counters = dict(zip(COUNTERS, meta["counters"].tolist(), strict=True))
             self.restored = True
+
+
+class _MovedPool(Pool):
+    """Rows whose last fields are origins, which are zero in whatever is put."""
+
+    def __init__(self, kind: bytes, dtype: np.dtype[Any], capacity: int) -> None:
+        super().__init__(kind, dtype, capacity)
+        self._origins = sum(name.endswith("origin") for name in dtype.names or ())
+
+    def put(self, *row: Any) -> None:
+        super().put(*row, *(0,) * self._origins)
+
+    def fields(self, key: int) -> tuple[Any, ...] | None:
+        found = super().fields(key)
+        return None if found is None else found[: -self._origins]

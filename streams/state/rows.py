@@ -1,11 +1,12 @@
 """The rows of a partition's state and how they are written to the changelog.
 
 A changelog record has the key ``<kind byte><63-bit key>`` and the value ``<version byte><row><checksum>``;
-a record without a value deletes the row. All numbers are little-endian.
+a record without a value deletes the row. All numbers are little-endian. Rows of older versions are read as
+``streams.state.versions`` says.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,7 @@ from numba import njit
 from models.features import CONTEXT, FEATURES
 from models.hashing import mix
 from models.profiles import PROFILE
-
-VERSION = 1
-"""Of the layout of every row below; raise it when one changes."""
+from streams.state.versions import OLDER, downgrade, upgrade
 
 COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
@@ -29,6 +28,7 @@ META = np.dtype(
         ("key", "i8"),
         ("stream_ms", "i8"),
         ("offsets", "i8", (3,)),  # next offset to read of views, clicks, purchases
+        ("partitions", "i8"),  # of the input topics when it was written; 0: not known
         ("counters", "i8", (len(COUNTERS),)),
     ]
 )
@@ -44,6 +44,9 @@ REQUEST = np.dtype(
 )
 """A decision that was asked for and whose exposure may come: what was known when it was made."""
 
+# An origin says which partition an offset is of: 0 this one, or else its number + 1. Only `headrace
+# repartition` moves rows to another partition, and names are made of partition and offset for ever.
+
 EXPOSURE = np.dtype(
     [
         ("key", "i8"),  # of the user with the decision's identity, or with the foreign exposure's event_id
@@ -57,6 +60,8 @@ EXPOSURE = np.dtype(
         ("is_ad", "u4"),
         ("learnable", "u4"),
         ("buckets", "u4", (len(FEATURES),)),
+        ("origin", "u2"),  # of the exposure
+        ("request_origin", "u2"),
     ],
     align=True,
 )
@@ -76,6 +81,9 @@ CLICK = np.dtype(
         ("learnable", "u4"),
         ("converted", "u4"),
         ("buckets", "u4", (len(FEATURES),)),
+        ("origin", "u2"),  # of the click
+        ("exposure_origin", "u2"),
+        ("request_origin", "u2"),
     ],
     align=True,
 )
@@ -91,6 +99,7 @@ PURCHASE = np.dtype(
         ("shop_id", "U64"),
         ("user_id", "U64"),
         ("order_id", "U64"),
+        ("origin", "u2"),
     ],
     align=True,
 )
@@ -99,21 +108,42 @@ PURCHASE = np.dtype(
 EVENT_ID = np.dtype([("key", "i8"), ("ts_ms", "i8")])
 """An event id that was seen; many of them make one changelog record."""
 
+
+class Kind(NamedTuple):
+    """A kind of row."""
+
+    name: str
+    """In the plural, for messages."""
+    dtype: np.dtype[Any]
+    version: int
+    """The changelog's version that brought this layout."""
+
+
 KINDS = {
-    b"M": META,
-    b"P": PROFILE,
-    b"R": REQUEST,
-    b"E": EXPOSURE,
-    b"C": CLICK,
-    b"O": PURCHASE,
-    b"I": EVENT_ID,
+    b"M": Kind("positions", META, 2),
+    b"P": Kind("profiles", PROFILE, 1),
+    b"R": Kind("requests", REQUEST, 1),
+    b"E": Kind("exposures", EXPOSURE, 2),
+    b"C": Kind("clicks", CLICK, 2),
+    b"O": Kind("orders", PURCHASE, 2),
+    b"I": Kind("event ids", EVENT_ID, 1),
 }
+NEWEST_VERSION = max(kind.version for kind in KINDS.values())
+"""Of the changelog: what ``state.write_version`` is by default."""
+_VERSION_OF = {kind.dtype: kind.version for kind in KINDS.values()}
 
 Rows = npt.NDArray[Any]
+Record = tuple[bytes, bytes | None]
+"""Key and value of a changelog record."""
 
 
 class ChangelogError(ValueError):
-    """A changelog record was written by another version, or is damaged."""
+    """A changelog record was written by a newer release, or is damaged."""
+
+    def __init__(self, reason: str, value: bytes) -> None:
+        super().__init__(reason)
+        self.value = value
+        """Of the record."""
 
 
 def encode_key(kind: bytes, key: int) -> bytes:
@@ -121,14 +151,13 @@ def encode_key(kind: bytes, key: int) -> bytes:
     return kind + key.to_bytes(8, "little")
 
 
+META_KEY = encode_key(b"M", 0)
+"""Of a partition's one row of positions and counters."""
+
+
 def encode_rows(rows: Rows) -> list[bytes]:
-    """Changelog values of rows, one each."""
-    framed = np.zeros(len(rows), _framed(rows.dtype))
-    framed["version"] = VERSION
-    framed["row"] = rows
-    framed["checksum"] = _checksums(_stored(framed))
-    whole, size = framed.tobytes(), framed.itemsize
-    return [whole[i : i + size] for i in range(0, len(whole), size)]
+    """Changelog values of rows in the newest layout of their kind, one each."""
+    return _encode(rows, _VERSION_OF[rows.dtype])
 
 
 def encode_block(rows: Rows) -> bytes:
@@ -137,26 +166,78 @@ def encode_block(rows: Rows) -> bytes:
 
 
 def decode_rows(kind: bytes, values: Iterable[bytes]) -> Rows:
-    """Rows of many changelog values of one kind, or of blocks.
+    """Rows of many changelog values of one kind, or of blocks, in the kind's newest layout.
 
-    Raises ``ChangelogError`` where a value has another version, another size or a wrong checksum.
+    Raises ``ChangelogError`` where a value has a newer version, a wrong size or a wrong checksum.
     """
-    dtype = KINDS[kind]
-    framed_dtype = _framed(dtype)
-    size = framed_dtype.itemsize
     values = list(values)
+    versions = {value[:1] for value in values}
+    if len(versions) == 1:
+        return _decode(kind, values)
+    parts, places = [np.zeros(0, KINDS[kind].dtype)], [np.zeros(0, np.int64)]
+    for version in versions:
+        indices = [index for index, value in enumerate(values) if value[:1] == version]
+        of_version = [values[index] for index in indices]
+        parts.append(_decode(kind, of_version))
+        size = len(b"".join(of_version)) // len(parts[-1])
+        places.append(np.repeat(indices, [len(value) // size for value in of_version]))
+    return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")]
+
+
+def in_version(records: Iterable[Record], version: int) -> list[Record]:
+    """Changelog records of the newest layouts in those of an older version, which its release can read.
+
+    Raises ``LossError`` where they have no room for what a row says.
+    """
+    kept = list(records)
+    for kind, (_, _, newest) in KINDS.items():
+        older = max((each.version for each in OLDER.get(kind, ()) if each.version <= version), default=newest)
+        places = [i for i, (key, value) in enumerate(kept) if key[:1] == kind and value is not None]
+        if newest <= version or not places:
+            continue
+        rows = decode_rows(kind, [value for i in places if (value := kept[i][1]) is not None])
+        values = _encode(downgrade(kind, older, rows), older)
+        for place, value in zip(places, values, strict=True):
+            kept[place] = kept[place][0], value
+    return kept
+
+
+def _encode(rows: Rows, version: int) -> list[bytes]:
+    framed = np.zeros(len(rows), _framed(rows.dtype))
+    framed["version"] = version
+    framed["row"] = rows
+    framed["checksum"] = _checksums(_stored(framed), _seed(framed.dtype, version))
+    whole, size = framed.tobytes(), framed.itemsize
+    return [whole[i : i + size] for i in range(0, len(whole), size)]
+
+
+def _decode(kind: bytes, values: Sequence[bytes]) -> Rows:
+    """Rows of values that have one version."""
+    name, newest_dtype, newest = KINDS[kind]
+    version = values[0][0] if values[0] else 0
+    layouts = {older.version: older.dtype for older in OLDER.get(kind, ())} | {newest: newest_dtype}
+    if version > newest:
+        raise ChangelogError(
+            f"{name}: expected version {newest} or older, got {version} of a newer release: run that one; "
+            "to go back to this release, stop all workers and let the newer one write all rows anew by "
+            f"`headrace --set state.write_version={NEWEST_VERSION} repartition`",
+            values[0],
+        )
+    framed_dtype = _framed(layouts.get(version, newest_dtype))
+    size = framed_dtype.itemsize
     for value in values:
         if not value or len(value) % size:
             raise ChangelogError(
-                f"changelog rows of kind {kind!r}: expected multiples of {size} bytes, got {len(value)}"
+                f"{name}: expected multiples of {size} bytes, got {len(value)}: the record is damaged", value
             )
     framed = np.frombuffer(b"".join(values), framed_dtype)
-    if (framed["version"] != VERSION).any():
-        other = framed["version"][framed["version"] != VERSION][0]
-        raise ChangelogError(f"changelog rows of kind {kind!r}: expected version {VERSION}, got {other}")
-    if (framed["checksum"] != _checksums(_stored(framed))).any():
-        raise ChangelogError(f"changelog rows of kind {kind!r}: a checksum does not match its row")
-    return np.ascontiguousarray(framed["row"])
+    wrong = framed["version"] != version
+    wrong |= framed["checksum"] != _checksums(_stored(framed), _seed(framed_dtype, version))
+    if version not in layouts or wrong.any():
+        ends = np.cumsum([len(value) // size for value in values])
+        value = values[int(np.searchsorted(ends, np.argmax(wrong), side="right"))]
+        raise ChangelogError(f"{name}: the checksum does not match the row: the record is damaged", value)
+    return upgrade(kind, version, np.ascontiguousarray(framed["row"]), newest_dtype)
 
 
 def _framed(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -169,12 +250,17 @@ def _stored(framed: Rows) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(whole[:, 1:-4])
 
 
+def _seed(framed: np.dtype[Any], version: int) -> int:
+    """What a checksum begins with: the row's size, and from version 2 on the version."""
+    return framed["row"].itemsize + (version << 32 if version > 1 else 0)
+
+
 @njit(cache=True)
-def _checksums(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+def _checksums(rows: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint32]:
     """One checksum a row: its 8-byte words, mixed in order; every row's size is a multiple of 8."""
     out = np.empty(len(rows), np.uint32)
     for i in range(len(rows)):
-        state = np.uint64(rows.shape[1])
+        state = np.uint64(seed)
         words = rows[i].view(np.uint64)
         for j in range(len(words)):
             state = mix(state ^ words[j])
