@@ -1,6 +1,7 @@
 """Reading a partition of a topic from its beginning to its committed end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.structs import TopicPartition
@@ -15,26 +16,39 @@ class MissingTopicError(RuntimeError):
     """A topic that `headrace init` creates is not there."""
 
 
+@asynccontextmanager
+async def open_reader(kafka: Kafka) -> AsyncIterator[Any]:
+    """A reader (``new_reader``) that is started, and stopped on exit."""
+    reader = new_reader(kafka)
+    await reader.start()
+    try:
+        yield reader
+    finally:
+        await reader.stop()
+
+
 async def partition_numbers(reader: Any, topic: str) -> list[int]:
-    """The topic's partitions; raises ``MissingTopicError``.
+    """The topic's partitions; raises ``MissingTopicError``."""
+    return list(range((await partition_counts(reader, [topic]))[topic]))
+
+
+async def partition_counts(reader: Any, topics: Iterable[str]) -> dict[str, int]:
+    """How many partitions each topic has; raises ``MissingTopicError``.
 
     Asked of the metadata of all topics: some brokers create a topic that is asked for by its name.
     """
     metadata = await reader._client.fetch_all_metadata()
-    numbers = metadata.partitions_for_topic(topic)
-    if not numbers:
-        raise MissingTopicError(f"topic `{topic}` is not there: run `headrace init` first")
-    return sorted(numbers)
+    counts = {topic: len(metadata.partitions_for_topic(topic) or ()) for topic in topics}
+    for topic, count in counts.items():
+        if not count:
+            raise MissingTopicError(f"topic `{topic}` is not there: run `headrace init` first")
+    return counts
 
 
 async def count_partitions(kafka: Kafka, topic: str) -> int:
     """How many partitions a topic has; raises ``MissingTopicError``."""
-    reader = new_reader(kafka)
-    await reader.start()
-    try:
-        return len(await partition_numbers(reader, topic))
-    finally:
-        await reader.stop()
+    async with open_reader(kafka) as reader:
+        return (await partition_counts(reader, [topic]))[topic]
 
 
 async def read_all(kafka: Kafka, topic: str, partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
@@ -42,17 +56,19 @@ async def read_all(kafka: Kafka, topic: str, partition: int) -> AsyncIterator[tu
 
     Whoever fenced the writer before sees all that was ever committed: no transaction is open then.
     """
-    reader = new_reader(kafka)
-    await reader.start()
-    try:
-        tp = TopicPartition(topic, partition)
-        reader.assign([tp])
-        end = (await reader.end_offsets([tp]))[tp]
-        await reader.seek_to_beginning(tp)
-        while await reader.position(tp) < end:
-            for records in (await reader.getmany(tp, timeout_ms=POLL_MS)).values():
-                for record in records:
-                    if record.offset < end:
-                        yield record.key, record.value
-    finally:
-        await reader.stop()
+    async with open_reader(kafka) as reader:
+        async for record in read_from(reader, TopicPartition(topic, partition)):
+            yield record.key, record.value
+
+
+async def read_from(reader: Any, tp: TopicPartition, start: int = 0) -> AsyncIterator[Any]:
+    """The committed records of a partition from an offset on, up to the end as it is at the call."""
+    reader.assign([tp])
+    first = (await reader.beginning_offsets([tp]))[tp]
+    end = (await reader.end_offsets([tp]))[tp]
+    reader.seek(tp, max(first, start))
+    while await reader.position(tp) < end:
+        for records in (await reader.getmany(tp, timeout_ms=POLL_MS)).values():
+            for record in records:
+                if record.offset < end:
+                    yield record

@@ -4,27 +4,25 @@ import asyncio
 from collections import Counter
 
 from schemas.topics import STATE
-from streams.delivery.restore import count_partitions, read_all
+from streams.delivery.restore import open_reader, partition_numbers
 from streams.settings import Settings
-from streams.state.rows import COUNTERS, META_KEY, decode_rows
+from streams.state.changelog import newest_positions
+from streams.state.rows import COUNTERS
 
 
 def read(settings: Settings) -> dict[str, int]:
     """Sums of ``COUNTERS`` over all partitions, as of their last checkpoints.
 
-    Raises ``MissingTopicError``, and what aiokafka raises where the broker is away.
+    Raises ``MissingTopicError``, ``RefusedStateError``, and what aiokafka raises where the broker is away.
     """
     return asyncio.run(_read(settings))
 
 
 async def _read(settings: Settings) -> dict[str, int]:
     totals: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-    for partition in range(await count_partitions(settings.kafka, STATE.name)):
-        newest = None
-        async for key, value in read_all(settings.kafka, STATE.name, partition):
-            if key == META_KEY:
-                newest = value
-        if newest:
-            row = decode_rows(b"M", [newest])[0]
-            totals.update(dict(zip(COUNTERS, row["counters"].tolist(), strict=True)))
+    async with open_reader(settings.kafka) as reader:
+        for partition in await partition_numbers(reader, STATE.name):
+            row = await newest_positions(reader, partition)
+            if row is not None:
+                totals.update(dict(zip(COUNTERS, row["counters"].tolist(), strict=True)))
     return dict(totals)

@@ -33,10 +33,17 @@ class Older(NamedTuple):
 
 
 def carry(rows: Rows, dtype: np.dtype[Any]) -> Rows:
-    """Rows in another layout: fields of the same name as they are, new ones zero, others left out."""
+    """Rows in another layout: fields of the same name as they are, new ones zero, others left out.
+
+    Of an array (the counters) as many elements as both have.
+    """
     carried = np.zeros(len(rows), dtype)
     for name in set(rows.dtype.names or ()).intersection(dtype.names or ()):
-        carried[name] = rows[name]
+        if dtype[name].shape == rows.dtype[name].shape:
+            carried[name] = rows[name]
+        else:
+            count = min(dtype[name].shape[0], rows.dtype[name].shape[0])
+            carried[name][:, :count] = rows[name][:, :count]
     return carried
 
 

@@ -159,3 +159,11 @@ def test_fields_are_carried_by_name():
     before = np.array([(1, 2)], [("key", "i8"), ("gone", "u4")])
     after = carry(before, np.dtype([("new", "u4"), ("key", "i8")]))
     assert [(0, 1)] == after.tolist()
+
+
+def test_counters_may_become_more():
+    """An array that grew keeps what it had, and gives back what the older layout has room for."""
+    few, many = (np.dtype([("counters", "i8", (count,))]) for count in (2, 3))
+    grown = carry(np.array([((1, 2),)], few), many)
+    assert [1, 2, 0] == grown["counters"][0].tolist()
+    assert [1, 2] == carry(grown, few)["counters"][0].tolist()

@@ -1,0 +1,101 @@
+"""The changelog topic of a partition's state: what was committed last, and whether it may be gone on from."""
+
+from typing import Any
+
+import numpy as np
+from aiokafka.structs import TopicPartition
+
+from schemas.topics import INPUTS, STATE, TOPICS
+from streams.delivery.restore import open_reader, partition_counts, read_from
+from streams.settings import Kafka
+from streams.state.partition import PartitionState
+from streams.state.rows import META_KEY, ChangelogError, decode_rows
+
+TAIL = 4
+"""How far from the end a partition's positions are looked for first: they close a checkpoint."""
+
+
+class RefusedStateError(RuntimeError):
+    """The state on the broker is not one to go on from; nothing has been changed."""
+
+
+async def restore(kafka: Kafka, partition: int, state: PartitionState) -> None:
+    """Load what a partition's changelog holds, and the number of partitions that it holds for.
+
+    Raises ``RefusedStateError`` where a record is damaged or of a newer release, or where the number of
+    partitions has changed; ``MissingTopicError``, and what aiokafka raises.
+    """
+    async with open_reader(kafka) as reader:
+        count = await count_input_partitions(reader)
+        place = TopicPartition(STATE.name, partition)
+        records = [(record.key, record.value) async for record in read_from(reader, place)]
+        try:
+            state.restore(records)
+        except ChangelogError as error:
+            raise await _refused(reader, place, error) from None
+        written_for = state.partitions if state.restored else await _written_for(reader)
+    if written_for not in (0, count):
+        raise RefusedStateError(
+            f"The state is laid out for {written_for} partitions, but the input topics have {count}: stop "
+            f"workers and producers, and run `headrace repartition --partitions {max(count, written_for)}`"
+        )
+    state.partitions = count
+
+
+async def count_input_partitions(reader: Any) -> int:
+    """How many partitions the input topics have.
+
+    Raises ``RefusedStateError`` where one has another number, or where a topic that we write has fewer.
+    """
+    counts = await partition_counts(reader, [topic.name for topic in TOPICS if topic.partitions == "input"])
+    inputs = {counts[topic.name] for topic in INPUTS}
+    if len(inputs) > 1 or min(counts.values()) < max(inputs):
+        shown = ", ".join(f"{topic} {count}" for topic, count in counts.items())
+        raise RefusedStateError(
+            f"The topics differ in their number of partitions ({shown}): stop workers and producers, and "
+            f"run `headrace repartition --partitions {max(counts.values())}`"
+        )
+    return inputs.pop()
+
+
+async def newest_positions(reader: Any, partition: int) -> np.void | None:
+    """The newest committed ``META`` row of a partition; None if there is none.
+
+    Read from the end: a step back is four times as long as the one before.
+    """
+    place = TopicPartition(STATE.name, partition)
+    first = (await reader.beginning_offsets([place]))[place]
+    end = (await reader.end_offsets([place]))[place]
+    back = TAIL
+    while True:
+        newest: bytes | None = None
+        async for record in read_from(reader, place, end - back):
+            if record.key == META_KEY:
+                newest = record.value
+        if newest is not None:
+            try:
+                row: np.void = decode_rows(META_KEY[:1], [newest])[0]
+            except ChangelogError as error:
+                raise await _refused(reader, place, error) from None
+            return row
+        if end - back <= first:
+            return None
+        back *= 4
+
+
+async def _written_for(reader: Any) -> int:
+    """Number of partitions that the others were written for; 0 if none says so.
+
+    A partition without a past may be new because the installation is, or because somebody has added it.
+    """
+    for partition in range((await partition_counts(reader, [STATE.name]))[STATE.name]):
+        row = await newest_positions(reader, partition)
+        if row is not None and row["partitions"]:
+            return int(row["partitions"])
+    return 0
+
+
+async def _refused(reader: Any, place: TopicPartition, error: ChangelogError) -> RefusedStateError:
+    """What to say of a record that cannot be used, with the offset where it lies."""
+    offset = max([r.offset async for r in read_from(reader, place) if r.value == error.value], default=None)
+    return RefusedStateError(f"{place.topic}[{place.partition}], offset {offset}: {error}")
