@@ -1,7 +1,9 @@
 """The administrative connection to the broker."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -9,6 +11,9 @@ from kafka.errors import KafkaError
 from streams.settings import Kafka
 
 BOOTSTRAP_TIMEOUT_S = 5.0  # someone waits for the answer at a terminal
+ASK_AGAIN_S = 0.1
+
+Answer = TypeVar("Answer")
 
 
 class NoBrokerError(RuntimeError):
@@ -37,3 +42,26 @@ def open_admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
         yield client
     finally:
         client.close()
+
+
+def ask(kafka: Kafka, question: Callable[[KafkaAdminClient], Answer]) -> Answer:
+    """The answer to a question, asked again for ``request_timeout_s`` while there is none *for now*.
+
+    So it is while a leader or a group's coordinator moves to another node, and for the first question that a
+    new cluster is asked about a group. Each try has a client of its own (5 ms): kafka-python's keeps to the
+    coordinator that it once found.
+
+    Raises:
+        NoBrokerError: Nobody answered.
+        kafka.errors.KafkaError: The broker refused, or still had no answer in the end.
+    """
+    deadline_s = time.monotonic() + kafka.request_timeout_s
+    while True:
+        try:
+            with open_admin(kafka) as admin:
+                return question(admin)
+        except (KafkaError, NoBrokerError) as error:
+            for_now = isinstance(error, NoBrokerError) or error.retriable
+            if not for_now or time.monotonic() > deadline_s:
+                raise
+        time.sleep(ASK_AGAIN_S)

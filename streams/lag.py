@@ -14,7 +14,7 @@ from kafka.admin import OffsetSpec
 from kafka.protocol.consumer import IsolationLevel
 
 from schemas.topics import Topic
-from streams.admin import open_admin
+from streams.admin import ask
 from streams.delivery.clients import new_reader
 from streams.settings import Kafka
 
@@ -42,28 +42,28 @@ def wait_until_read(
 
     Raises:
         StalledError: For ``stall_timeout_s`` the group committed nothing, and records are left.
-        NoBrokerError: The broker is away.
+        NoBrokerError: The broker stays away.
     """
-    with open_admin(kafka) as admin:
-        end = end_offsets(admin, topics)
-        total = sum(end.values())
-        committed: Offsets = {}
-        moved_s = time.monotonic()
-        while True:
-            before, committed = committed, committed_offsets(admin, group_id, list(end))
-            progress(sum(min(committed[partition], offset) for partition, offset in end.items()), total)
-            if committed != before:
-                moved_s = time.monotonic()
-            elif not has_records(kafka, committed, end):
-                break
-            elif time.monotonic() - moved_s > stall_timeout_s:
-                names = ", ".join(topic.name for topic in topics)
-                raise StalledError(
-                    f"Group {group_id} has read {sum(committed.values()):,} of {total:,} offsets of {names} "
-                    f"and has not moved for {stall_timeout_s:g} s"
-                )
-            time.sleep(POLL_INTERVAL_S)
-        progress(total, total)
+    end = ask(kafka, lambda admin: end_offsets(admin, topics))
+    total = sum(end.values())
+    committed: Offsets = {}
+    moved_s = time.monotonic()
+    while True:
+        before = committed
+        committed = ask(kafka, lambda admin: committed_offsets(admin, group_id, list(end)))
+        progress(sum(min(committed[partition], offset) for partition, offset in end.items()), total)
+        if committed != before:
+            moved_s = time.monotonic()
+        elif not has_records(kafka, committed, end):
+            break
+        elif time.monotonic() - moved_s > stall_timeout_s:
+            names = ", ".join(topic.name for topic in topics)
+            raise StalledError(
+                f"Group {group_id} has read {sum(committed.values()):,} of {total:,} offsets of {names} "
+                f"and has not moved for {stall_timeout_s:g} s"
+            )
+        time.sleep(POLL_INTERVAL_S)
+    progress(total, total)
 
 
 def end_offsets(admin: KafkaAdminClient, topics: Sequence[Topic]) -> Offsets:

@@ -1,21 +1,34 @@
-"""Test beds that several modules share. A missing one skips its tests, or fails them where ``CI=true``."""
+"""Test beds that several modules share. A missing one skips its tests, or fails them where ``CI=true``.
+
+But for Apache Kafka without Java: then continuous integration, too, makes do with the embedded broker.
+"""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
+from streams.admin import open_admin
 from streams.embedded.broker import broker as embedded_broker
+from streams.embedded.kafka import Cluster, kafka
 from streams.embedded.platform import engine as embedded_engine
 from streams.embedded.process import MissingPackageError
+from streams.settings import Kafka
+
+Bed = TypeVar("Bed")
 
 # A kernel that is compiled, or a busy machine, is no fault of what is tested.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
 
-MARKER_OF_FIXTURE = {"broker": "broker", "fresh_broker": "broker", "engine": "engine"}
+MARKER_OF_FIXTURE = {
+    "broker": "broker", "fresh_broker": "broker", "engine": "engine",
+    "kafka_node": "kafka", "fresh_kafka": "kafka", "kafka_cluster": "kafka",
+}  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +59,38 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield _entered(stack, embedded_engine(tmp_path_factory.mktemp("engine") / "data"))
 
 
-def _entered(stack: ExitStack, bed: AbstractContextManager[str]) -> str:
+@pytest.fixture(scope="session")
+def kafka_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Apache Kafka, one node, that the whole session shares."""
+    with ExitStack() as stack:
+        yield _entered_kafka(stack, tmp_path_factory, nodes=1)
+
+
+@pytest.fixture
+def fresh_kafka(kafka_node: Cluster) -> Iterator[str]:
+    """Bootstrap servers of Apache Kafka without topics, for one test.
+
+    What else a cluster remembers stays: consumer groups, and transactional ids with their epochs.
+    """
+    yield kafka_node.bootstrap_servers
+    with open_admin(Kafka(bootstrap_servers=kafka_node.bootstrap_servers)) as admin:
+        admin.delete_topics([name for name in admin.list_topics() if not name.startswith("__")])
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Apache Kafka, three nodes, for one module."""
+    with ExitStack() as stack:
+        yield _entered_kafka(stack, tmp_path_factory, nodes=3)
+
+
+def _entered_kafka(stack: ExitStack, directories: pytest.TempPathFactory, nodes: int) -> Cluster:
+    if shutil.which("java") is None:
+        pytest.skip("Apache Kafka needs Java")
+    return _entered(stack, kafka(directories.mktemp("kafka"), nodes))
+
+
+def _entered(stack: ExitStack, bed: AbstractContextManager[Bed]) -> Bed:
     try:
         return stack.enter_context(bed)
     except MissingPackageError as error:

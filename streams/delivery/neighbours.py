@@ -96,12 +96,13 @@ class Neighbours(mode.Service):
     async def _check(self) -> None:
         while not self.should_stop:
             await self.sleep(CHECK_S)
-            try:
+            with suppress(NoBrokerError):  # whether the broker can be used is for those to say who need it
                 await self._remove()
-            except (KafkaError, NoBrokerError) as error:
-                # A courtesy: whether the broker can be used is for those to say who need it.
-                self.log.info("Dead members could not be looked for: %s", type(error).__name__)
 
     async def _remove(self) -> None:
         former = {group: members() for group, members in self._former.items()}
-        await asyncio.to_thread(remove_dead_members, self._kafka, former)
+        try:
+            await asyncio.to_thread(remove_dead_members, self._kafka, former)
+        except KafkaError as error:
+            # A courtesy that can wait: a new cluster has no coordinator yet, another may be looking for one.
+            self.log.info("Dead members could not be looked for: %s", type(error).__name__)

@@ -1,12 +1,12 @@
 """A broker and the workers over it, which tests kill, freeze and replace."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from delivery.oracle import expected_results
@@ -15,7 +15,7 @@ from kafka import TopicPartition
 from kafka.admin import MemberToRemove
 
 from schemas.topics import EXAMPLES, INPUTS
-from streams.admin import open_admin
+from streams.admin import ask
 from streams.bench.mix import Mix
 from streams.delivery.clients import confirm, new_producer, send
 from streams.embedded.process import Process
@@ -39,10 +39,6 @@ class Worker(Process):
     members: Members = frozenset()  # type: ignore[assignment]
     """What it is in the consumer groups; known once it has joined them."""
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the worker."""
-        os.kill(self.pid, number)
-
     def exit_status(self, timeout_s: float = TIMEOUT_S) -> int:
         """Wait for its end."""
         assert self._child is not None
@@ -61,12 +57,14 @@ class Worker(Process):
 class Bed:
     """Settings, workers, and how far they have come."""
 
-    def __init__(self, settings: Settings, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, directory: Path, expires_sessions: bool, stack: ExitStack) -> None:
         self.settings = settings
         self.workers: list[Worker] = []
         self._directory = directory
+        self._expires_sessions = expires_sessions
         self._stack = stack
-        self.admin = stack.enter_context(open_admin(settings.kafka))
+        self.ask = partial(ask, settings.kafka)
+        """Puts a question to an admin client."""
         self.groups = [f"{settings.kafka.group_id}-{role}" for role in ("process", "learn")]
 
     def start(self, *command: str, settings: Settings | None = None) -> Worker:
@@ -101,20 +99,21 @@ class Bed:
                 await confirm(await send(producer, topic, partition, messages), TIMEOUT_S)
         await producer.stop()
 
-    def kill(self, worker: Worker) -> None:
-        """End a worker as a power cut would."""
-        worker.send(signal.SIGKILL)
-        assert -signal.SIGKILL == worker.exit_status()
-        self.expire(worker)
-
     def expire(self, worker: Worker) -> None:
-        """Do what the coordinator does when a session times out: the embedded broker (0.2.3) never does."""
-        for group, member_id in worker.members or self.members():
-            self.admin.remove_group_members(group, [MemberToRemove(member_id=member_id)])
+        """Wait until a frozen worker's session has timed out.
+
+        The embedded broker (0.2.3) never does it: there its part is done by hand.
+        """
+        if self._expires_sessions:
+            self.wait_for(lambda: not worker.members & self.members())
+            return
+        for group, member_id in worker.members:
+            left = [MemberToRemove(member_id=member_id)]
+            self.ask(lambda admin, group=group, left=left: admin.remove_group_members(group, left))
 
     def members(self) -> Members:
         """Whom the coordinator knows."""
-        described = self.admin.describe_groups(self.groups)
+        described = self.ask(lambda admin: admin.describe_groups(self.groups))
         return {(name, each["member_id"]) for name, group in described.items() for each in group["members"]}
 
     def committed(self) -> int:
@@ -124,7 +123,7 @@ class Bed:
             for topic in INPUTS
             for number in range(self.settings.kafka.partitions)
         ]
-        return sum(committed_offsets(self.admin, self.groups[0], partitions).values())
+        return sum(self.ask(lambda admin: committed_offsets(admin, self.groups[0], partitions)).values())
 
     def wait_for(self, condition: Callable[[], bool], *workers: Worker) -> None:
         """Wait until it is so, while these workers live."""
@@ -137,7 +136,7 @@ class Bed:
 
     def wait_for_share(self, share: float, *workers: Worker) -> None:
         """Wait until this share of the events is committed; more must be left."""
-        total = sum(end_offsets(self.admin, INPUTS).values())
+        total = sum(self.ask(lambda admin: end_offsets(admin, INPUTS)).values())
         self.wait_for(lambda: self.committed() >= share * total, *workers)
         assert self.committed() < 0.95 * total, "the run was over before it could be disturbed"
 
@@ -159,10 +158,10 @@ class Bed:
 
 
 @contextmanager
-def bed(settings: Settings, directory: Path) -> Iterator[Bed]:
-    """A bed over a broker with topics; what its workers said last goes to stdout, for a test that fails."""
+def bed(settings: Settings, directory: Path, expires_sessions: bool) -> Iterator[Bed]:
+    """A bed over a broker; what its workers said last goes to stdout, for a test that fails."""
     with ExitStack() as stack:
-        made = Bed(settings, directory, stack)
+        made = Bed(settings, directory, expires_sessions, stack)
         try:
             yield made
         finally:

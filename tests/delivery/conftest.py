@@ -1,6 +1,7 @@
-"""A stream of events, and beds that hold it."""
+"""A stream of events, and beds that hold it, over each broker that there is."""
 
 import asyncio
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,23 +33,43 @@ def stream() -> Mix:
     return generate(EVENTS, seed=1, partitions=PARTITIONS)
 
 
+@pytest.fixture(
+    params=[
+        pytest.param("fresh_broker", marks=pytest.mark.broker, id="embedded"),
+        pytest.param("fresh_kafka", marks=pytest.mark.kafka, id="kafka"),
+    ]
+)
+def broker_fixture(request: pytest.FixtureRequest) -> str:
+    """Which broker it is; every test of delivery runs on each."""
+    return str(request.param)
+
+
 @pytest.fixture
-def loaded(fresh_broker: str, stream: Mix, tmp_path: Path) -> Iterator[Bed]:
+def settings(request: pytest.FixtureRequest, broker_fixture: str) -> Settings:
+    """Settings of a job of its own: Apache Kafka remembers groups and transactional ids of earlier tests."""
+    bootstrap_servers = request.getfixturevalue(broker_fixture)
+    group_id = f"headrace-{uuid.uuid4()}"
+    return replace(
+        SETTINGS, kafka=replace(SETTINGS.kafka, bootstrap_servers=bootstrap_servers, group_id=group_id)
+    )
+
+
+@pytest.fixture
+def empty(settings: Settings, broker_fixture: str, tmp_path: Path) -> Iterator[Bed]:
+    """A bed whose broker holds nothing."""
+    with bed(settings, tmp_path, expires_sessions=broker_fixture == "fresh_kafka") as made:
+        yield made
+
+
+@pytest.fixture
+def loaded(empty: Bed, stream: Mix) -> Bed:
     """A bed whose broker holds the whole stream before a worker starts."""
-    settings = _at(fresh_broker)
-    asyncio.run(load(settings.kafka, stream))
-    with bed(settings, tmp_path) as made:
-        yield made
+    asyncio.run(load(empty.settings.kafka, stream))
+    return empty
 
 
 @pytest.fixture
-def shop(fresh_broker: str, stream: Mix, tmp_path: Path) -> Iterator[Bed]:
+def shop(empty: Bed, stream: Mix) -> Bed:
     """A bed whose broker holds the stream's catalogue, and no event yet."""
-    settings = _at(fresh_broker)
-    asyncio.run(load(settings.kafka, Mix(stream.catalog, {})))
-    with bed(settings, tmp_path) as made:
-        yield made
-
-
-def _at(bootstrap_servers: str) -> Settings:
-    return replace(SETTINGS, kafka=replace(SETTINGS.kafka, bootstrap_servers=bootstrap_servers))
+    asyncio.run(load(empty.settings.kafka, Mix(stream.catalog, {})))
+    return empty

@@ -30,7 +30,6 @@ def test_a_failure_acknowledges_nothing(loaded: Bed, role: str) -> None:
     failing = loaded.start(FAILING_WORKER, role)
     assert 1 == failing.exit_status()
     assert "the wheel broke" in failing.log_path.read_text()
-    loaded.expire(failing)
     worker = loaded.start()
     loaded.wait_until_read(worker)
     worker.terminate()
@@ -42,7 +41,7 @@ def test_a_damaged_changelog_is_refused(shop: Bed) -> None:
     asyncio.run(_send(shop, STATE.name, encode_key(b"P", 1), b"\x01 no row"))
     worker = shop.start()
     assert 1 == worker.exit_status()
-    assert "changelog rows of kind b'P': expected" in worker.log_path.read_text()
+    assert "profiles: expected multiples of" in worker.log_path.read_text()
 
 
 def test_events_that_retention_took_are_missed(shop: Bed) -> None:
@@ -53,7 +52,7 @@ def test_events_that_retention_took_are_missed(shop: Bed) -> None:
     shop.wait_until_read(worker)
     worker.terminate()
     asyncio.run(_send(shop, VIEWS.name, b"u1", *[orjson.dumps(VIEW)] * 3))
-    shop.admin.delete_records({partition: 3})
+    shop.ask(lambda admin: admin.delete_records({partition: 3}))
     worker = shop.start()
     assert 1 == worker.exit_status()
     assert "views[0]: expected offset 1, which is next, but the topic now begins at 3" in (
@@ -78,7 +77,7 @@ def test_what_is_no_event_becomes_a_dead_letter(shop: Bed) -> None:
     }
     assert "Expected `int`, got `str` - at `$.ts_ms`" == by_place["views", 0, 0].reason
     places = [TopicPartition(VIEWS.name, 0), TopicPartition(CLICKS.name, 0)]
-    committed = committed_offsets(shop.admin, shop.groups[0], places)
+    committed = shop.ask(lambda admin: committed_offsets(admin, shop.groups[0], places))
     assert [2, 2] == [committed[place] for place in places]
     assert 1 == len(left_results(shop.settings).decisions)
 
