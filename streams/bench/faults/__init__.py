@@ -1,0 +1,1 @@
+"""``headrace bench faults``: a job that is killed, frozen and cut off must come to what the processor comes to."""

@@ -1,0 +1,97 @@
+"""Both runs of a seed, and what they come to."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from streams.bench.faults.bed import Bed, open_bed
+from streams.bench.faults.plan import Kind, draw_faults
+from streams.bench.faults.run import Name, Run, run
+from streams.bench.faults.stream import disturb
+from streams.bench.mix import generate
+
+RUNS: tuple[Name, ...] = ("strict", "paced")
+PARTITIONS = 6
+
+
+class Plan(Struct, frozen=True):
+    """What is run."""
+
+    seed: int = 1
+    minutes: float = 10.0
+    nodes: int = 3
+    embedded: bool = False
+    events: int = 300_000
+    faults: int = 20
+    """Of both runs together."""
+    workers: int = 3
+    events_per_s: float = 4_000.0
+    """Of the paced run."""
+
+
+class Report(Struct, frozen=True):
+    """What came out; all but the first two and the faults must be 0, or true."""
+
+    raw_copies: int
+    conflicting_copies: int
+    missing_decisions: int
+    other_decisions: int
+    profile_mismatches: int
+    outcome_mismatches: int
+    example_mismatches: int
+    dead_letter_mismatches: int
+    pending_mismatches: int
+    counter_mismatches: int
+    spend_mismatch_micros: int
+    learner_weights_equal: bool
+    faults: dict[Kind, int]
+    faults_left_out: Mapping[Kind, str]
+    passed: bool
+    plan: Plan
+    runs: list[Run]
+
+
+def run_all(plan: Plan, directory: Path | None, advance: Callable[[], None]) -> Report:
+    """Both runs on one bed. ``directory`` keeps logs and data; by default they are removed.
+
+    Raises what ``open_bed`` and ``run`` raise.
+    """
+    deadline_s = time.monotonic() + 60.0 * plan.minutes
+    with tempfile.TemporaryDirectory(prefix="headrace-faults-") as scratch:
+        place = directory or Path(scratch)
+        with open_bed(place / "bed", plan.nodes, plan.embedded) as bed:
+            return report(plan, bed, [_run(plan, name, bed, place, deadline_s, advance) for name in RUNS])
+
+
+def _run(
+    plan: Plan, name: Name, bed: Bed, directory: Path, deadline_s: float, advance: Callable[[], None]
+) -> Run:
+    mix = generate(plan.events, plan.seed, PARTITIONS)
+    stream = disturb(mix, plan.seed, skewed=name == "paced")
+    count = plan.faults // 2 if name == "strict" else plan.faults - plan.faults // 2
+    faults = draw_faults(2 * plan.seed + RUNS.index(name), count, bed.kinds)
+    return run(name, stream, faults, bed, plan.workers, plan.events_per_s, directory, deadline_s, advance)
+
+
+def report(plan: Plan, bed: Bed, runs: list[Run]) -> Report:
+    """The sums over both runs."""
+    totals = {
+        name: sum(getattr(each.comparison, name) for each in runs)
+        for name in Report.__struct_fields__[: Report.__struct_fields__.index("learner_weights_equal")]
+    }
+    faults: dict[Kind, int] = {}
+    for each in runs:
+        for injected in each.injected:
+            faults[injected.kind] = faults.get(injected.kind, 0) + 1
+    return Report(
+        **totals,
+        learner_weights_equal=all(each.learner_weights_equal for each in runs),
+        faults=faults,
+        faults_left_out=bed.left_out,
+        passed=all(each.passed for each in runs),
+        plan=plan,
+        runs=runs,
+    )

@@ -1,0 +1,235 @@
+"""One run: a job over a disturbed stream, faults at their moments, and what came of it."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.topics import EXAMPLES, INPUTS
+from streams.admin import open_admin
+from streams.bench.faults.bed import Bed
+from streams.bench.faults.comparison import Comparison, compare, weights_equal
+from streams.bench.faults.crew import Crew, Ended
+from streams.bench.faults.gauge import Gauge
+from streams.bench.faults.oracle import expected_results
+from streams.bench.faults.pacing import Loader
+from streams.bench.faults.plan import Fault, Kind
+from streams.bench.faults.results import left_results
+from streams.bench.faults.stream import Disturbances, Stream
+from streams.bench.load import load
+from streams.bench.mix import Mix
+from streams.lag import wait_until_read
+from streams.settings import Kafka, Processing, Settings
+
+Name = Literal["strict", "paced"]
+
+POLL_S = 0.02
+SESSION_TIMEOUT_S = 6.0
+"""The shortest that Apache Kafka grants by default."""
+FROZEN_S = SESSION_TIMEOUT_S + 4.0
+NODE_AWAY_S = 2.0
+STALL_TIMEOUT_S = 120.0
+
+PROCESSING = {
+    # All lies there before: time goes by events alone, so that labels may fall due soon.
+    "strict": Processing(checkpoint_interval_s=0.25, click_window_s=50.0, lateness_s=10.0),
+    # A second of the run is half a minute of events: who reads one topic later by some seconds is not late.
+    "paced": Processing(checkpoint_interval_s=0.25, click_window_s=50.0, duplicate_horizon_s=7200.0),
+}
+
+
+class TimeIsUpError(RuntimeError):
+    """The run did not come to its end in time."""
+
+
+class Injected(Struct, frozen=True):
+    """A fault that has befallen the run."""
+
+    kind: Kind
+    at_s: float
+    at_events: int
+    """Committed when it came."""
+
+
+class Run(Struct, frozen=True):
+    """What befell a run, and how it differs from the oracle."""
+
+    name: Name
+    seconds: float
+    events_per_s: float
+    """From the first worker's start to the last event's effect, faults included."""
+    disturbances: Disturbances
+    injected: list[Injected]
+    workers_started: int
+    ended: list[Ended]
+    """Workers that ended by themselves and were started again."""
+    learner_weights_equal: bool
+    comparison: Comparison
+
+    @property
+    def passed(self) -> bool:
+        return self.comparison.same and self.learner_weights_equal
+
+
+def run(
+    name: Name,
+    stream: Stream,
+    faults: list[Fault],
+    bed: Bed,
+    workers: int,
+    events_per_s: float,
+    directory: Path,
+    deadline_s: float,
+    advance: Callable[[], None],
+) -> Run:
+    """Let a job work on a stream while faults befall it, then hold what it leaves against the oracle.
+
+    ``strict``: all events lie on the brokers before a worker starts. ``paced``: they come meanwhile, at
+    ``events_per_s``. ``advance`` is called after each fault.
+
+    Raises:
+        TimeIsUpError: It is later than ``deadline_s`` (monotonic).
+        StalledError: Events are left and nobody works on them.
+        ProcessError: A node did not come back.
+    """
+    settings = _settings(name, bed)
+    partitions = settings.kafka.partitions
+    _clear(settings.kafka)
+    asyncio.run(load(settings.kafka, stream.mix if name == "strict" else Mix(stream.mix.catalog, {})))
+    groups = [f"{settings.kafka.group_id}-{role}" for role in ("process", "learn")]
+    began_s = time.monotonic()
+    with Crew(settings, directory / name, workers) as crew, Gauge(settings.kafka, groups[0]) as gauge:
+        weather = _Weather(bed, crew, gauge, deadline_s, began_s)
+        if name == "paced":
+            with Loader(settings.kafka, stream.mix, events_per_s) as loader:
+                _suffer(weather, faults, stream, advance)
+                weather.until(lambda: not loader.running)
+        else:
+            _suffer(weather, faults, stream, advance)
+        weather.clear()
+        for group, topics in zip(groups, (INPUTS, (EXAMPLES,)), strict=True):
+            wait_until_read(settings.kafka, group, topics, STALL_TIMEOUT_S, lambda *_: weather.turn())
+            if group == groups[0]:
+                seconds = time.monotonic() - began_s
+        crew.stop()
+    actual = left_results(settings)
+    stream_ms = {partition: progress["stream_ms"] for partition, progress in actual.progress.items()}
+    assert partitions == len(stream_ms)
+    return Run(
+        name=name,
+        seconds=round(seconds, 1),
+        events_per_s=round(stream.disturbances.events / seconds, 1),
+        disturbances=stream.disturbances,
+        injected=weather.injected,
+        workers_started=crew.started,
+        ended=crew.ended,
+        learner_weights_equal=weights_equal(settings),
+        comparison=compare(expected_results(settings, stream_ms), actual, by_arrival=name == "paced"),
+    )
+
+
+def _settings(name: Name, bed: Bed) -> Settings:
+    """Settings of a job of its own: Kafka remembers groups and transactional ids of the run before."""
+    return Settings(
+        kafka=Kafka(
+            bootstrap_servers=bed.bootstrap_servers,
+            group_id=f"headrace-{uuid.uuid4()}",
+            partitions=6,
+            replication_factor=bed.nodes,
+            session_timeout_s=SESSION_TIMEOUT_S,
+            fetch_max_records=500,  # many polls, so that there are many moments to be killed at
+        ),
+        processing=PROCESSING[name],
+    )
+
+
+def _clear(kafka: Kafka) -> None:
+    with open_admin(kafka) as admin:
+        left = [name for name in admin.list_topics() if not name.startswith("__")]
+        if left:
+            admin.delete_topics(left)
+
+
+def _suffer(weather: "_Weather", faults: list[Fault], stream: Stream, advance: Callable[[], None]) -> None:
+    for fault in faults:
+        weather.until(lambda fault=fault: weather.gauge.events >= fault.at_share * stream.disturbances.events)
+        weather.befall(fault)
+        advance()
+
+
+class _Weather:
+    """Faults as they come and go. Its turns must come often, from the thread that started the brokers."""
+
+    def __init__(self, bed: Bed, crew: Crew, gauge: Gauge, deadline_s: float, began_s: float) -> None:
+        self.gauge = gauge
+        self.injected: list[Injected] = []
+        self._bed = bed
+        self._crew = crew
+        self._deadline_s = deadline_s
+        self._began_s = began_s
+        self._agenda: list[tuple[float, Callable[[], None]]] = []
+
+    def turn(self) -> None:
+        """Do what is due, keep the crew complete."""
+        now_s = time.monotonic()
+        if now_s > self._deadline_s:
+            raise TimeIsUpError(
+                f"the time was up after {self.gauge.events:,} events and {len(self.injected)} faults"
+            )
+        due = [(at_s, act) for at_s, act in self._agenda if at_s <= now_s]
+        self._agenda = [(at_s, act) for at_s, act in self._agenda if at_s > now_s]
+        for _, act in due:
+            act()
+        self._crew.supervise()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Turn until it is so."""
+        while not condition():
+            self.turn()
+            time.sleep(POLL_S)
+
+    def clear(self) -> None:
+        """Wait until all that was ended or frozen is back."""
+        self.until(lambda: not self._agenda)
+        if self._bed.cluster is not None:
+            self._bed.cluster.wait_until_in_sync()
+
+    def befall(self, fault: Fault) -> None:
+        """Let a fault happen, and set a time for its end."""
+        cluster = self._bed.cluster
+        if cluster is not None and fault.kind in ("kill-node", "stop-node", "kill-cluster"):
+            self.clear()  # of three nodes two must have each record
+        self.injected.append(
+            Injected(fault.kind, round(time.monotonic() - self._began_s, 1), self.gauge.events)
+        )
+        if fault.kind in ("kill", "terminate"):
+            self.until(lambda: self._crew.worker(fault.victim) is not None)
+            worker = self._crew.take(fault.victim)
+            assert worker is not None
+            if fault.kind == "kill":
+                worker.kill()
+            else:
+                worker.stop()
+        elif fault.kind == "freeze":
+            self.until(lambda: self._crew.worker(fault.victim) is not None)
+            worker = self._crew.worker(fault.victim)
+            assert worker is not None
+            worker.pause()
+            self._in(FROZEN_S, worker.resume)
+        elif cluster is not None and fault.kind == "kill-cluster":
+            cluster.kill()
+            self._in(NODE_AWAY_S, cluster.start)
+        elif cluster is not None:
+            node = cluster.nodes[fault.victim % len(cluster.nodes)]
+            if fault.kind == "kill-node":
+                node.kill()
+            else:
+                node.stop()
+            self._in(NODE_AWAY_S, node.start)
+
+    def _in(self, wait_s: float, act: Callable[[], None]) -> None:
+        self._agenda.append((time.monotonic() + wait_s, act))
