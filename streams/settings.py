@@ -40,7 +40,7 @@ class Kafka(Struct, frozen=True, forbid_unknown_fields=True):
     """A worker that is silent this long loses its partitions."""
     rebalance_timeout_s: Seconds = 30.0
     request_timeout_s: Seconds = 30.0
-    fetch_max_records: Count = 5000
+    fetch_max_records: Count = 2000
 
 
 class Processing(Struct, frozen=True, forbid_unknown_fields=True):

@@ -66,12 +66,13 @@ class ProcessJob:
         """Merge what came into the sequence, process all of it that is ready, checkpoint when it is time."""
         merge, now_s = self._merge, time.monotonic()
         for tp, records in rows.items():
-            topic = TOPIC_NUMBERS[tp.topic]
+            topic, partition, ahead_ms = TOPIC_NUMBERS[tp.topic], self.partition, self._max_ahead_ms
             merge.add(
-                decode(
-                    topic, self.partition, record.offset, record.timestamp, record.value, self._max_ahead_ms
-                )
-                for record in records
+                topic,
+                [
+                    decode(topic, partition, record.offset, record.timestamp, record.value, ahead_ms)
+                    for record in records
+                ],
             )
         for tp, mark in marks.items():
             merge.mark(TOPIC_NUMBERS[tp.topic], mark.behind)

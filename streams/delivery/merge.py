@@ -36,10 +36,9 @@ class EventTimeMerge:
         """Whether nothing is waiting and nothing is known to come."""
         return not len(self) and not any(self._behind)
 
-    def add(self, arrivals: Iterable[Arrival]) -> None:
-        """Queue arrivals; those of one topic in order of offset."""
-        for arrival in arrivals:
-            self._queues[arrival.topic].append(arrival)
+    def add(self, topic: int, arrivals: Iterable[Arrival]) -> None:
+        """Queue arrivals of one topic, in order of offset."""
+        self._queues[topic].extend(arrivals)
 
     def mark(self, topic: int, behind: bool) -> None:
         """Say whether the broker holds more of a topic than has been added."""
@@ -61,7 +60,10 @@ class EventTimeMerge:
             queue = queues[topic]
             bound = min((head for other, head in enumerate(heads) if other != topic), default=NOTHING)
             taken.append(queue.popleft())
-            while queue and len(taken) < limit and _time(queue) < bound:
+            while queue and len(taken) < limit:
+                event = queue[0].event
+                if event is not None and event.ts_ms >= bound:
+                    break
                 taken.append(queue.popleft())
             heads[topic] = _time(queue)
         return taken

@@ -19,8 +19,8 @@ from schemas.events import Click, Exposure, Purchase
 from schemas.model import Task
 from streams.processor.output import Output, encode
 from streams.settings import Processing
-from streams.state.partition import PartitionState
 from streams.state.layout import as_field
+from streams.state.partition import PartitionState
 
 NO_OFFSET = -1
 MAX_KEY = 2**63 - 1

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_64_intdigest
 
 from models import profiles
 from models.catalog import Catalog, ConversionError
@@ -23,6 +22,9 @@ from streams.processor.output import Output
 from streams.settings import Settings
 from streams.state.partition import PartitionState
 
+MAX_SHOPS = 10_000
+"""Whose keys are kept at hand."""
+
 
 class Processor:
     """Processes the events of one partition; owns its state."""
@@ -36,7 +38,7 @@ class Processor:
         self.joins = Joins(partition, self.state, catalog, self.output, settings.processing)
         self.lateness_ms = int(settings.processing.lateness_s * 1000)
         self._shops: dict[str, int] = {}
-        self._handlers: dict[type, Callable[[Any, Arrival], None]] = {
+        self._handlers: dict[type, Callable[[Any, Arrival, int], None]] = {
             View: self._view,
             Exposure: self._exposure,
             Click: self._click,
@@ -46,30 +48,33 @@ class Processor:
 
     def process(self, arrivals: Iterable[Arrival]) -> None:
         """Apply events in the given order; what follows is in ``output``."""
-        state = self.state
+        state, shops, handlers = self.state, self._shops, self._handlers
         counters, offsets = state.counters, state.offsets
+        known, remember = state.event_ids.known, state.event_ids.add
         for arrival in arrivals:
             offsets[arrival.topic] = arrival.offset + 1
             event = arrival.event
             if event is None:
                 self._refuse(arrival, arrival.reason)
                 continue
-            self.advance(event.ts_ms)
-            counters["events"] += 1
-            if event.ts_ms < state.stream_ms - self.lateness_ms:
+            ts_ms = event.ts_ms
+            if ts_ms > state.stream_ms:
+                self.advance(ts_ms)
+            elif ts_ms < state.stream_ms - self.lateness_ms:
                 counters["late"] += 1
-            seed = self._shop(event.shop_id)
-            event_key = xxh3_64_intdigest(event.event_id.encode(), seed) >> 1
-            if event_key in state.event_ids:
+            counters["events"] += 1
+            shop = shops.get(event.shop_id) or self._shop(event.shop_id)
+            event_key = stable_key(event.event_id, shop)
+            if event_key in known:
                 counters["duplicates"] += 1
                 continue
             try:
-                self._handlers[type(event)](event, arrival)
+                handlers[type(event)](event, arrival, stable_key(event.user_id, shop))
             except ConversionError as error:
                 # Its id stays unknown: once the catalogue has the rate, the event may be sent again.
                 self._refuse(arrival, f"{error} - at `$.currency`")
             else:
-                state.event_ids.add(event_key, event.ts_ms)
+                remember(event_key, ts_ms)
 
     def advance(self, stream_ms: int) -> None:
         """Move the stream time on; what happens by absence until then, happens now."""
@@ -81,10 +86,10 @@ class Processor:
         """The state has been loaded from its changelog: rebuild what derives from it."""
         self.joins.rebuild()
 
-    def _view(self, view: View, arrival: Arrival) -> None:
+    def _view(self, view: View, arrival: Arrival, user: int) -> None:
         state = self.state
         state.counters["views"] += 1
-        user, profile = self._profile(view)
+        profile = self._profile(user)
         profiles.see_view(
             state.profiles.rows, profile, view.ts_ms, self.catalog.day(view.shop_id, view.ts_ms),
             PAGE_CODES[view.page], stable_key(view.category), view.price_micros,
@@ -105,10 +110,10 @@ class Processor:
                 self.output.decisions.append((key, decision))
                 state.counters["decisions"] += 1
 
-    def _exposure(self, exposure: Exposure, arrival: Arrival) -> None:
+    def _exposure(self, exposure: Exposure, arrival: Arrival, user: int) -> None:
         state = self.state
         state.counters["exposures"] += 1
-        user, profile = self._profile(exposure)
+        profile = self._profile(user)
         if exposure.decision_id:
             context = self.joins.context_of(exposure, user)
         else:
@@ -125,10 +130,10 @@ class Processor:
             self.catalog.day(exposure.shop_id, exposure.ts_ms), bool(exposure.decision_id),
         )  # fmt: skip
 
-    def _click(self, click: Click, arrival: Arrival) -> None:
+    def _click(self, click: Click, arrival: Arrival, user: int) -> None:
         state = self.state
         state.counters["clicks"] += 1
-        user, profile = self._profile(click)
+        profile = self._profile(user)
         profiles.see_click(
             state.profiles.rows, profile, click.ts_ms, self.catalog.day(click.shop_id, click.ts_ms),
             bool(click.decision_id), click.kind == "add_to_cart",
@@ -138,13 +143,13 @@ class Processor:
             state.counters["ad_clicks"] += 1
             self.joins.clicked(click, arrival.offset, user)
 
-    def _purchase(self, purchase: Purchase, arrival: Arrival) -> None:
+    def _purchase(self, purchase: Purchase, arrival: Arrival, user: int) -> None:
         state = self.state
         lines = purchase.lines
         amount_micros = self._in_base(purchase, purchase.amount_micros)
         prices_micros = [self._in_base(purchase, line.unit_price_micros) for line in lines]
         state.counters["purchases"] += 1
-        user, profile = self._profile(purchase)
+        profile = self._profile(user)
         profiles.see_purchase(
             state.profiles.rows, profile, purchase.ts_ms, self.catalog.day(purchase.shop_id, purchase.ts_ms),
             amount_micros, np.array([stable_key(line.category) for line in lines]),
@@ -152,11 +157,11 @@ class Processor:
         )  # fmt: skip
         self.joins.purchased(purchase, arrival.offset, user, amount_micros)
 
-    def _refund(self, refund: Refund, arrival: Arrival) -> None:
+    def _refund(self, refund: Refund, arrival: Arrival, user: int) -> None:
         state = self.state
         amount_micros = self._in_base(refund, refund.amount_micros)
         state.counters["refunds"] += 1
-        _, profile = self._profile(refund)
+        profile = self._profile(user)
         profiles.see_refund(
             state.profiles.rows,
             profile,
@@ -169,21 +174,20 @@ class Processor:
         self.state.counters["dead_letters"] += 1
         self.output.dead_letter(arrival.dead_letter(reason))
 
-    def _profile(self, event: View | Exposure | Click | Purchase | Refund) -> tuple[int, int]:
-        """Key of the event's user, and the slot of the profile, made if there was none."""
+    def _profile(self, user: int) -> int:
+        """Slot of a user's profile, which the event is about to change; made if there was none."""
         pool = self.state.profiles
-        user = stable_key(event.user_id, self._shop(event.shop_id))
         slot = pool.slot_of.get(user)
         if slot is None:
-            slot = pool.add(user)
-        else:
-            pool.touch(user)
-        return user, slot
+            return pool.add(user)
+        pool.touch(user)
+        return slot
 
     def _shop(self, shop_id: str) -> int:
-        key = self._shops.get(shop_id)
-        if key is None:
-            key = self._shops[shop_id] = stable_key(shop_id)
+        """Key of a shop, which seeds those of its users and events."""
+        if len(self._shops) >= MAX_SHOPS:
+            self._shops.clear()
+        key = self._shops[shop_id] = stable_key(shop_id)
         return key
 
     def _in_base(self, event: Purchase | Refund, amount_micros: int) -> int:

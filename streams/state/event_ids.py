@@ -24,21 +24,22 @@ class EventIds:
         self.horizon_ms = horizon_ms
         self.capacity = capacity
         self.overflowed = 0
-        self._seen: set[int] = set()
+        self.known: set[int] = set()
+        """Keys of the events that are known; ``add`` changes it."""
         self._blocks: deque[tuple[int, int, list[int]]] = deque()  # number, newest ts_ms, keys
         self._next_block = 0
         self._new: list[int] = []
         self._new_ts_ms: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self.known)
 
     def __contains__(self, key: int) -> bool:
-        return key in self._seen
+        return key in self.known
 
     def add(self, key: int, ts_ms: int) -> None:
         """Remember an event that is not known yet."""
-        self._seen.add(key)
+        self.known.add(key)
         self._new.append(key)
         self._new_ts_ms.append(ts_ms)
 
@@ -56,10 +57,10 @@ class EventIds:
         while self._blocks:
             number, newest_ms, keys = self._blocks[0]
             expired = newest_ms + self.horizon_ms < stream_ms
-            if not expired and len(self._seen) <= self.capacity:
+            if not expired and len(self.known) <= self.capacity:
                 break
             self._blocks.popleft()
-            self._seen.difference_update(keys)
+            self.known.difference_update(keys)
             self.overflowed += 0 if expired else len(keys)
             records.append((encode_key(KIND, number), None))
         return records
@@ -67,12 +68,12 @@ class EventIds:
     def load(self, blocks: list[tuple[int, npt.NDArray[np.void]]]) -> None:
         """Replace the content by numbered blocks of ``EVENT_ID`` rows."""
         self._blocks.clear()
-        self._seen.clear()
+        self.known.clear()
         self._new, self._new_ts_ms = [], []
         for number, rows in sorted(blocks, key=lambda block: block[0]):
             self._next_block = number
             self._append(rows)
-            self._seen.update(rows["key"].tolist())
+            self.known.update(rows["key"].tolist())
 
     def _append(self, rows: npt.NDArray[np.void]) -> None:
         self._blocks.append((self._next_block, int(rows["ts_ms"].max()), rows["key"].tolist()))

@@ -116,7 +116,7 @@ class Pool:
 
     def _hold(self, rows: npt.NDArray[Any]) -> None:
         self.rows = rows
-        self._bytes = memoryview(rows.view(np.uint8))
+        self._bytes = rows.view(np.uint8).data
 
     def _take_slot(self, key: int) -> int:
         if len(self.slot_of) >= self.capacity:

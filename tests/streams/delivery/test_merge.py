@@ -51,7 +51,7 @@ def in_polls(topics, data):
     while any(remaining) or not merge.idle:
         for topic, rest in enumerate(remaining):
             size = data.draw(st.integers(0, len(rest)))
-            merge.add(rest[:size])
+            merge.add(topic, rest[:size])
             del rest[:size]
             merge.mark(topic, behind=bool(rest))
         yield merge, remaining, merge.ready(data.draw(st.integers(1, 20)))
@@ -99,7 +99,7 @@ def test_offsets_of_a_topic_keep_their_order(seconds, data):
 def test_a_topic_that_is_behind_holds_the_others_back():
     """With nothing of a topic that has more at the broker, nothing comes out until it has come."""
     merge = EventTimeMerge()
-    merge.add([arrival(0, 0, 1)])
+    merge.add(0, [arrival(0, 0, 1)])
     merge.mark(2, behind=False)
     assert [] == merge.ready(10)
     merge.mark(1, behind=False)
@@ -113,12 +113,12 @@ def test_a_merge_is_idle_when_nothing_waits_and_nothing_is_known_to_come():
     for topic in range(3):
         merge.mark(topic, behind=False)
     assert merge.idle
-    merge.add([arrival(0, 0, 1)])
+    merge.add(0, [arrival(0, 0, 1)])
     assert not merge.idle
 
 
 def test_a_topic_with_many_waiting_records_is_full():
     """A topic that waits for another is not read without bound."""
     merge = EventTimeMerge()
-    merge.add([arrival(1, offset, 1) for offset in range(MAX_BUFFERED)])
+    merge.add(1, [arrival(1, offset, 1) for offset in range(MAX_BUFFERED)])
     assert [1] == list(merge.full)
