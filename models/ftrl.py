@@ -100,7 +100,7 @@ def _learn(  # type: ignore[no-untyped-def]
             sigma = (math.sqrt(n_after) - math.sqrt(n[bucket])) / alpha
             z_after = z[bucket] + gradient - sigma * weights[k]
             # Written so that NaN fails too; an n that overflows makes z_after infinite or NaN.
-            if importance[row] >= 0.0 and abs(z_after) < MAX_Z:
+            if abs(z_after) < MAX_Z:
                 z[bucket] = z_after
                 n[bucket] = n_after
                 touched[bucket] = 1
@@ -122,8 +122,9 @@ class FTRLProximal(base.Classifier):
     order of keys has no effect. A bucket that occurs twice in one example counts twice: two terms of the
     logit and two updates, each with the gradient of one.
 
-    An update that would not leave the state finite, or whose weight is not a number from 0 up, is not
-    applied and counts in ``rejected``.
+    An example with a weight below 0 takes an earlier one back: it is the pull of its label, reversed, at
+    today's prediction. An update that would not leave the state finite is not applied and counts in
+    ``rejected``.
 
     Parameters
     ----------

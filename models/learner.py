@@ -35,7 +35,7 @@ class Learner:
     version
         Offset in `examples` after the last one learned; -1 before anything was learned.
     rejected
-        Examples whose weight is not from 0 to 1e6, and updates that the champions did not apply.
+        Examples whose weight is beyond 1e6 either way, and updates that the champions did not apply.
     """
 
     def __init__(

@@ -69,13 +69,17 @@ class Progressive:
     def update(
         self, predictions: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> None:
-        """Count n examples: ``predictions`` float64[n], ``labels`` bool[n], ``weights`` float64[n] >= 0."""
+        """Count n examples: ``predictions`` float64[n], ``labels`` bool[n], ``weights`` float64[n].
+
+        A weight below 0 takes an example back: what its label had added, at today's prediction.
+        """
         delayed = self.delayed == "fake_negative"
         _count(self._sums, predictions, labels, weights, delayed)
-        positives = int(np.count_nonzero(labels))
-        self.examples += labels.size - positives if delayed else labels.size
-        self.positives += positives
-        for label, p in zip(labels.tolist(), predictions.tolist(), strict=True):
+        sign = np.where(weights < 0.0, -1, 1)
+        self.positives += int(sign[labels].sum())
+        self.examples += int(sign[~labels].sum() if delayed else sign.sum())
+        kept = weights >= 0.0
+        for label, p in zip(labels[kept].tolist(), predictions[kept].tolist(), strict=True):
             self._rolling.update(label, p)
         self._auc = self._rolling.get()  # River keeps every update until it is asked
 

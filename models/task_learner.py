@@ -50,7 +50,7 @@ class TaskLearner:
 
     def learn(self, examples: Sequence[Example]) -> None:
         """Learn examples of this task in order."""
-        usable = [example for example in examples if 0.0 <= example.weight <= MAX_WEIGHT]
+        usable = [example for example in examples if abs(example.weight) <= MAX_WEIGHT]
         self._unusable += len(examples) - len(usable)
         if not usable:
             return

@@ -16,6 +16,7 @@ class Example(Struct, frozen=True, gc=False):
     """Event time of the exposure (ctr) or the click (cvr)."""
     label: Literal[0, 1]
     weight: float
+    """Importance; below 0 it takes back an earlier example with this label (a refund)."""
     source: Literal["own", "foreign"]
     """Whether Headrace or another system had chosen what was shown."""
     buckets: list[int]

@@ -62,6 +62,10 @@ class Processing(Struct, frozen=True, forbid_unknown_fields=True):
     """How long after an exposure a click counts; then the exposure is a negative example."""
     attribution_window_s: Seconds = 7 * 86400.0
     """How long after a click an order is attributed to it (last click)."""
+    order_lateness_s: Seconds = 3 * 86400.0
+    """How much later than its time an order may come and still find the click that earned it."""
+    refund_window_s: Seconds = 30 * 86400.0
+    """How long after an order that a click earned its refunds are taken back from the click."""
     stall_timeout_s: Seconds = 120.0
     """Wall time without progress on work that is there, after which the worker gives up."""
 
@@ -74,6 +78,7 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     max_exposures: Count = 500_000
     max_clicks: Count = 200_000
     max_purchases: Count = 100_000
+    max_refunds: Count = 100_000
     max_event_ids: Count = 5_000_000
     write_version: Annotated[int, Meta(ge=1, le=2)] = 2
     """Version of the rows that are written: an older one until every worker runs the new release."""

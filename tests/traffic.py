@@ -20,7 +20,13 @@ TOPICS = {View: 0, Exposure: 0, Click: 1, Purchase: 2, Refund: 2}
 
 SETTINGS = Settings(
     processing=Processing(
-        lateness_s=10, request_window_s=40, click_window_s=30, attribution_window_s=60, max_ahead_s=10
+        lateness_s=10,
+        request_window_s=40,
+        click_window_s=30,
+        attribution_window_s=60,
+        max_ahead_s=10,
+        order_lateness_s=20,
+        refund_window_s=80,
     ),
     learning=Learning(bits=BITS),
 )

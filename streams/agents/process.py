@@ -12,12 +12,12 @@ from models.serving import ServingWeights
 from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, STATE
 from streams.delivery.merge import EventTimeMerge
 from streams.delivery.outbox import Outbox
-from streams.delivery.restore import read_all
 from streams.delivery.transaction import Transactions
 from streams.delivery.transport import Mark, Rows
 from streams.processor.arrival import decode
 from streams.processor.processor import Processor
 from streams.settings import Settings
+from streams.state.changelog import restore
 
 CHUNK = 1000
 """Events between two looks at the event loop: some 20 ms."""
@@ -54,9 +54,8 @@ class ProcessJob:
     async def open(self) -> Mapping[TP, int]:
         """Fence the owner before, then load what it committed last."""
         await self._transactions.open()
-        records = [record async for record in read_all(self._settings.kafka, STATE.name, self.partition)]
         state = self.processor.state
-        state.restore(records)
+        await restore(self._settings.kafka, self.partition, state)
         self.processor.restored()
         self.progressed_at_s = self._arrived_at_s = time.monotonic()
         self._arrived_stream_ms = state.stream_ms

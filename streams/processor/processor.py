@@ -18,7 +18,11 @@ from schemas.events import Click, Exposure, Purchase, Refund, View
 from streams.processor.arrival import Arrival
 from streams.processor.deciding import Decider
 from streams.processor.joins import Joins
+from streams.processor.orders import Orders
+from streams.processor.outcomes import Outcomes
 from streams.processor.output import Output
+from streams.processor.timers import Timers
+from streams.routing import partition_hash
 from streams.settings import Settings
 from streams.state.partition import PartitionState
 
@@ -35,7 +39,9 @@ class Processor:
         self.state = PartitionState(settings.state, settings.processing)
         self.output = Output()
         self.decider = Decider(self.state.profiles, catalog, weights, settings.deciding)
-        self.joins = Joins(partition, self.state, catalog, self.output, settings.processing)
+        outcomes, self.timers = Outcomes(partition, catalog, self.output), Timers()
+        self.joins = Joins(self.state, outcomes, self.timers, settings.processing)
+        self.orders = Orders(self.state, self.joins, outcomes, self.timers, settings.processing)
         self.lateness_ms = int(settings.processing.lateness_s * 1000)
         self._shops: dict[str, int] = {}
         self._handlers: dict[type, Callable[[Any, Arrival, int], None]] = {
@@ -80,16 +86,16 @@ class Processor:
         """Move the stream time on; what happens by absence until then, happens now."""
         if stream_ms > self.state.stream_ms:
             self.state.stream_ms = stream_ms
-            self.joins.expire(stream_ms)
+            self.timers.expire(stream_ms)
 
     def restored(self) -> None:
         """The state has been loaded from its changelog: rebuild what derives from it."""
-        self.joins.rebuild()
+        self.timers.restart([*self.joins.pending(), *self.orders.pending()])
 
     def _view(self, view: View, arrival: Arrival, user: int) -> None:
         state = self.state
         state.counters["views"] += 1
-        profile = self._profile(user)
+        profile = self._profile(user, view.user_id)
         profiles.see_view(
             state.profiles.rows, profile, view.ts_ms, self.catalog.day(view.shop_id, view.ts_ms),
             PAGE_CODES[view.page], stable_key(view.category), view.price_micros,
@@ -113,7 +119,7 @@ class Processor:
     def _exposure(self, exposure: Exposure, arrival: Arrival, user: int) -> None:
         state = self.state
         state.counters["exposures"] += 1
-        profile = self._profile(user)
+        profile = self._profile(user, exposure.user_id)
         if exposure.decision_id:
             context = self.joins.context_of(exposure, user)
         else:
@@ -133,7 +139,7 @@ class Processor:
     def _click(self, click: Click, arrival: Arrival, user: int) -> None:
         state = self.state
         state.counters["clicks"] += 1
-        profile = self._profile(user)
+        profile = self._profile(user, click.user_id)
         profiles.see_click(
             state.profiles.rows, profile, click.ts_ms, self.catalog.day(click.shop_id, click.ts_ms),
             bool(click.decision_id), click.kind == "add_to_cart",
@@ -148,20 +154,23 @@ class Processor:
         lines = purchase.lines
         amount_micros = self._in_base(purchase, purchase.amount_micros)
         prices_micros = [self._in_base(purchase, line.unit_price_micros) for line in lines]
+        if self.orders.has(purchase, user):
+            state.counters["duplicates"] += 1
+            return
         state.counters["purchases"] += 1
-        profile = self._profile(user)
+        profile = self._profile(user, purchase.user_id)
         profiles.see_purchase(
             state.profiles.rows, profile, purchase.ts_ms, self.catalog.day(purchase.shop_id, purchase.ts_ms),
             amount_micros, np.array([stable_key(line.category) for line in lines]),
             np.array(prices_micros),
         )  # fmt: skip
-        self.joins.purchased(purchase, arrival.offset, user, amount_micros)
+        self.orders.purchased(purchase, arrival.offset, user, amount_micros)
 
     def _refund(self, refund: Refund, arrival: Arrival, user: int) -> None:
         state = self.state
         amount_micros = self._in_base(refund, refund.amount_micros)
         state.counters["refunds"] += 1
-        profile = self._profile(user)
+        profile = self._profile(user, refund.user_id)
         profiles.see_refund(
             state.profiles.rows,
             profile,
@@ -169,18 +178,21 @@ class Processor:
             self.catalog.day(refund.shop_id, refund.ts_ms),
             amount_micros,
         )
+        self.orders.refunded(refund, arrival.offset, user, amount_micros)
 
     def _refuse(self, arrival: Arrival, reason: str) -> None:
         self.state.counters["dead_letters"] += 1
         self.output.dead_letter(arrival.dead_letter(reason))
 
-    def _profile(self, user: int) -> int:
+    def _profile(self, user: int, user_id: str) -> int:
         """Slot of a user's profile, which the event is about to change; made if there was none."""
         pool = self.state.profiles
         slot = pool.slot_of.get(user)
         if slot is None:
-            return pool.add(user)
-        pool.touch(user)
+            slot = pool.add(user)
+            pool.rows["partition_hash"][slot] = partition_hash(user_id)
+        else:
+            pool.touch(user)
         return slot
 
     def _shop(self, shop_id: str) -> int:

@@ -1,7 +1,6 @@
 """All that a worker remembers of one partition, and its changelog."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from streams.state.rows import (
     META_KEY,
     NEWEST_VERSION,
     PURCHASE,
+    REFUND,
     REQUEST,
     Record,
     decode_rows,
@@ -32,9 +32,10 @@ class PartitionState:
     def __init__(self, caps: Caps, processing: Processing) -> None:
         self.profiles = Pool(b"P", PROFILE, caps.max_profiles, age_field="as_of_ms")
         self.requests = Pool(b"R", REQUEST, caps.max_requests)
-        self.exposures = _MovedPool(b"E", EXPOSURE, caps.max_exposures)
-        self.clicks = _MovedPool(b"C", CLICK, caps.max_clicks)
-        self.purchases = _MovedPool(b"O", PURCHASE, caps.max_purchases)
+        self.exposures = Pool(b"E", EXPOSURE, caps.max_exposures)
+        self.clicks = Pool(b"C", CLICK, caps.max_clicks)
+        self.purchases = Pool(b"O", PURCHASE, caps.max_purchases)
+        self.refunds = Pool(b"F", REFUND, caps.max_refunds)
         self.event_ids = EventIds(int(processing.duplicate_horizon_s * 1000), caps.max_event_ids)
         self.stream_ms = 0
         """Newest event time seen; ticks carry it on while the partition is idle."""
@@ -45,11 +46,11 @@ class PartitionState:
         """How many the input topics have; 0: nobody has said so."""
         self.restored = False
         """Whether a changelog was found."""
-        self._write_version = caps.write_version
+        self.write_version = caps.write_version
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        return self.profiles, self.requests, self.exposures, self.clicks, self.purchases
+        return self.profiles, self.requests, self.exposures, self.clicks, self.purchases, self.refunds
 
     def drain(self) -> list[Record]:
         """Changelog records of all changes since the last call; with them the offsets that they include.
@@ -68,7 +69,7 @@ class PartitionState:
         counters = [self.counters[name] for name in COUNTERS]
         meta[0] = (0, self.stream_ms, self.offsets, self.partitions, counters)
         records.append((META_KEY, encode_rows(meta)[0]))
-        return records if self._write_version == NEWEST_VERSION else in_version(records, self._write_version)
+        return records if self.write_version == NEWEST_VERSION else in_version(records, self.write_version)
 
     def restore(self, records: Iterable[Record]) -> None:
         """Load the state from changelog records, oldest first; the last record of a key counts.
@@ -94,18 +95,3 @@ class PartitionState:
             self.partitions = int(meta["partitions"])
             self.counters = dict(zip(COUNTERS, meta["counters"].tolist(), strict=True))
             self.restored = True
-
-
-class _MovedPool(Pool):
-    """Rows whose last fields are origins, which are zero in whatever is put."""
-
-    def __init__(self, kind: bytes, dtype: np.dtype[Any], capacity: int) -> None:
-        super().__init__(kind, dtype, capacity)
-        self._origins = sum(name.endswith("origin") for name in dtype.names or ())
-
-    def put(self, *row: Any) -> None:
-        super().put(*row, *(0,) * self._origins)
-
-    def fields(self, key: int) -> tuple[Any, ...] | None:
-        found = super().fields(key)
-        return None if found is None else found[: -self._origins]

@@ -20,6 +20,7 @@ from streams.state.versions import OLDER, downgrade, upgrade
 COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
     "dead_letters", "slots", "decisions", "unmatched_exposures", "unmatched_clicks", "overflowed",
+    "unmatched_refunds",
 )  # fmt: skip
 """What a partition counts, exactly once an event."""
 
@@ -79,11 +80,12 @@ CLICK = np.dtype(
         ("is_ad", "u4"),
         ("shown", "i8"),
         ("learnable", "u4"),
-        ("converted", "u4"),
+        ("converted", "u4"),  # orders that it earned and that are not wholly paid back
         ("buckets", "u4", (len(FEATURES),)),
         ("origin", "u2"),  # of the click
         ("exposure_origin", "u2"),
         ("request_origin", "u2"),
+        ("held_until_ms", "i8"),  # for refunds of those orders
     ],
     align=True,
 )
@@ -91,7 +93,7 @@ CLICK = np.dtype(
 
 PURCHASE = np.dtype(
     [
-        ("key", "i8"),  # of the order
+        ("key", "i8"),  # of the user with the order's id
         ("ts_ms", "i8"),
         ("user", "i8"),
         ("offset", "i8"),
@@ -100,10 +102,27 @@ PURCHASE = np.dtype(
         ("user_id", "U64"),
         ("order_id", "U64"),
         ("origin", "u2"),
+        ("settled", "u4"),
+        ("click", "i8"),  # key of the one that earned it
+        ("refunded_micros", "i8"),
     ],
     align=True,
 )
-"""An order that waits out the lateness horizon, so that every click that can earn it has come."""
+"""An order that waits until every click that can have earned it has come, and then for refunds."""
+
+REFUND = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the event's id
+        ("ts_ms", "i8"),
+        ("user", "i8"),
+        ("offset", "i8"),
+        ("order", "i8"),  # key of the order
+        ("amount_micros", "i8"),
+        ("origin", "u2"),
+    ],
+    align=True,
+)
+"""A refund that waits out the lateness horizon, so that its order has come and is settled."""
 
 EVENT_ID = np.dtype([("key", "i8"), ("ts_ms", "i8")])
 """An event id that was seen; many of them make one changelog record."""
@@ -126,6 +145,7 @@ KINDS = {
     b"E": Kind("exposures", EXPOSURE, 2),
     b"C": Kind("clicks", CLICK, 2),
     b"O": Kind("orders", PURCHASE, 2),
+    b"F": Kind("refunds", REFUND, 2),
     b"I": Kind("event ids", EVENT_ID, 1),
 }
 NEWEST_VERSION = max(kind.version for kind in KINDS.values())

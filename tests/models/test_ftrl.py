@@ -176,7 +176,7 @@ def test_state_stays_finite(stream, alpha):
     assert np.isfinite(model.weights()).all()
 
 
-@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, -1.0, 1e308])
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, 1e308, -1e308])
 def test_unusable_updates_are_counted(weight):
     """An update by an unusable weight leaves the state as it was and is counted."""
     model = FTRLProximal(bits=4)
@@ -185,6 +185,19 @@ def test_unusable_updates_are_counted(weight):
     model.learn_one({"a": 1.0, "b": 2.0}, True, weight)
     assert 2 == model.rejected
     assert_same_state(expected, model)
+
+
+def test_a_negative_weight_takes_an_example_back():
+    """The label's pull is reversed: a positive that is taken back leaves p about where it was before."""
+    model = FTRLProximal(bits=4)
+    x = {"a": 1.0}
+    for _ in range(200):
+        model.learn_one(x, False)
+    before = model.predict_proba_one(x)[True]
+    model.learn_one(x, True)
+    raised = model.predict_proba_one(x)[True]
+    model.learn_one(x, True, -1.0)
+    assert abs(model.predict_proba_one(x)[True] - before) < 0.1 * (raised - before)
 
 
 def test_an_update_beyond_bounds_is_undone():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from models import parts
 from models.learner import Learner
@@ -251,13 +252,22 @@ def test_without_a_sample_there_is_no_challenger():
     }
 
 
-@pytest.mark.parametrize("weight", [-1.0, 1e7, math.nan, math.inf])
+@pytest.mark.parametrize("weight", [-1e7, 1e7, math.nan, math.inf])
 def test_examples_with_unusable_weights_are_counted(weight):
-    """An example whose weight is not from 0 to 1e6 teaches nothing and is counted."""
+    """An example whose weight is beyond 1e6 either way teaches nothing and is counted."""
     learner = Learner(**SETTINGS)
     learner.learn([Example("a", "ctr", 1, 1, weight, "own", [1])], 1)
     assert 1 == learner.rejected
     assert not learner.tasks["ctr"].champion.n.any()
+
+
+def test_a_conversion_that_is_taken_back_is_no_conversion():
+    """After a refund the counts are those of a click that never converted."""
+    learner = Learner(**SETTINGS)
+    click, order = Example("c", "cvr", 1, 0, 1.0, "own", [1]), Example("o", "cvr", 1, 1, 1.0, "own", [1])
+    learner.learn([click, order, replace(order, example_id="r", weight=-1.0)], 3)
+    (_, report), *_ = learner.tasks["cvr"].reports(3)
+    assert (1, 0, 0.0, 1.0) == (report.examples, report.positives, report.label_sum, report.weight_sum)
 
 
 def test_learning_twice_is_refused():

@@ -148,7 +148,9 @@ def test_the_order_of_arrival_does_not_matter(histories_of_one_user):
     assert {name: in_one_order[name] for name in exact} == {name: in_another[name] for name in exact}
     gross_micros = sum(abs(amounts(event).get("spend", 0.0)) for event in histories_of_one_user[0])
     spend = p.SPEND
-    np.testing.assert_allclose(in_one_order["decayed"][:spend], in_another["decayed"][:spend], rtol=1e-9)
+    np.testing.assert_allclose(
+        in_one_order["decayed"][:spend], in_another["decayed"][:spend], rtol=1e-9, atol=1e-300
+    )
     np.testing.assert_allclose(
         in_one_order["decayed"][spend], in_another["decayed"][spend], rtol=1e-9, atol=1e-9 * gross_micros
     )

@@ -1,3 +1,4 @@
+from collections import Counter
 from typing import NamedTuple
 
 import pytest
@@ -5,11 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from traffic import T0_MS, TOPICS, arrivals, click, exposure, new_processor, purchase, refund, view
 
+from models.hashing import stable_key
 from schemas.examples import decode_example
 from schemas.outcomes import decode_outcome
 from streams.processor.arrival import Arrival
+from streams.processor.joins import MAX_KEY
 
 LATENESS_MS, REQUEST_MS, CLICK_MS, ATTRIBUTION_MS = 10_000, 40_000, 30_000, 60_000
+REVENUE_MICROS, REFUNDS_MICROS = 5_000_000, [2_000_000, 5_000_000, 6_000_000]
 END_MS = T0_MS + 10**7
 OWN, FOREIGN, FORGED = "own", "foreign", "forged"
 
@@ -35,9 +39,18 @@ class Journey(NamedTuple):
 
 
 class Order(NamedTuple):
+    """An order of 5 units, and what of it was paid back; None where it was kept."""
+
     number: int
     user: str
     ts_ms: int
+    refunded_ms: int | None
+    refund_micros: int
+
+    @property
+    def place_in_queue(self):
+        """Orders are settled by their times; of equal ones the key decides."""
+        return self.ts_ms, stable_key(f"o{self.number}", seed=stable_key(self.user, seed=stable_key("main")))
 
 
 @st.composite
@@ -61,10 +74,14 @@ def stories(draw):
     found = [draw(journeys(number)) for number in range(draw(st.integers(1, 4)))]
     after_ms = st.sampled_from([-1, 0, 5000, 60_000, 60_001])
     times_ms = [j.clicked_ms for j in found if j.clicked_ms is not None] or [T0_MS]
-    return found, [
-        Order(number, draw(st.sampled_from(["u1", "u2"])), draw(st.sampled_from(times_ms)) + draw(after_ms))
-        for number in range(draw(st.integers(0, 4)))
-    ]
+    orders = []
+    for number in range(draw(st.integers(0, 4))):
+        user, ts_ms = draw(st.sampled_from(["u1", "u2"])), draw(st.sampled_from(times_ms)) + draw(after_ms)
+        # A millisecond of its own for each refund, as above.
+        refund_after_ms = draw(st.none() | st.sampled_from([0, 5000, 20_000]))
+        refunded_ms = None if refund_after_ms is None else ts_ms + refund_after_ms + number
+        orders.append(Order(number, user, ts_ms, refunded_ms, draw(st.sampled_from(REFUNDS_MICROS))))
+    return found, orders
 
 
 def told(story, lateness):
@@ -96,7 +113,13 @@ def told(story, lateness):
                 next(lateness),
             )
     for order in story[1]:
-        tell(order.number, purchase(order.ts_ms, order.user, order_id=f"o{order.number}"), next(lateness))
+        order_id = f"o{order.number}"
+        tell(order.number, purchase(order.ts_ms, order.user, order_id=order_id), next(lateness))
+        if order.refunded_ms is not None:
+            paid_back = refund(
+                order.refunded_ms, order.user, order_id=order_id, amount_micros=order.refund_micros
+            )
+            tell(100 + order.number, paid_back, next(lateness))
     return [arrival for _, _, arrival in sorted(found, key=lambda one: one[:2])]
 
 
@@ -121,28 +144,44 @@ def settled(story):
             outcomes.append((f"click-clicks-0-{number}", decision_id, "ad0", 0))
             examples.append((f"cvr-0-{number}-0", 0))
             clicks.append(journey)
-    converted = set()
+    turns = []
     for order in story[1]:
         earning = [
             j for j in clicks if j.user == order.user and 0 <= order.ts_ms - j.clicked_ms <= ATTRIBUTION_MS
         ]
-        if earning:
-            last = max(earning, key=lambda journey: journey.clicked_ms)
-            decision_id = last.echo.get("decision_id", "")
-            outcomes.append((f"purchase-purchases-0-{order.number}", decision_id, "ad0", 5_000_000))
-            converted.add((f"cvr-0-{last.number}-1", 1))
-    return sorted(outcomes), sorted([*examples, *converted])
+        if not earning:
+            continue
+        last = max(earning, key=lambda journey: journey.clicked_ms)
+        decision_id = last.echo.get("decision_id", "")
+        outcomes.append((f"purchase-purchases-0-{order.number}", decision_id, "ad0", REVENUE_MICROS))
+        turns.append((*order.place_in_queue, last.number, 1, f"cvr-0-{order.number}-1"))
+        if order.refunded_ms is not None:
+            back_micros, offset = min(order.refund_micros, REVENUE_MICROS), 100 + order.number
+            outcomes.append((f"refund-purchases-0-{offset}", decision_id, "ad0", -back_micros))
+            if back_micros == REVENUE_MICROS:
+                turns.append((order.refunded_ms, MAX_KEY, last.number, -1, f"cvr-0-{offset}-retracted"))
+    return sorted(outcomes), sorted([*examples, *label_changes(turns)])
+
+
+def label_changes(turns):
+    """Examples of the conversions: the first order of a click gives the label, the last refund takes it."""
+    orders = Counter()
+    for _, _, number, change, example_id in sorted(turns):
+        before = orders[number]
+        orders[number] += change
+        if 0 in (before, orders[number]):
+            yield example_id, change
 
 
 def said(processor):
-    """Identity, decision, ad and revenue of each outcome; identity and label of each example."""
+    """Identity, decision, ad and revenue of each outcome; identity and signed label of each example."""
     outcomes, examples, _ = processor.output.take_committed()
     return (
         sorted(
             (o.outcome_id, o.decision_id, o.ad_id, o.revenue_micros)
             for o in map(decode_outcome, values(outcomes))
         ),
-        sorted((e.example_id, e.label) for e in map(decode_example, values(examples))),
+        sorted((e.example_id, int(e.label * e.weight)) for e in map(decode_example, values(examples))),
     )
 
 
@@ -321,7 +360,7 @@ def test_another_users_exposure_of_a_decision_counts_for_nothing():
     assert ["exposure-views-0-2"] == [identity for identity, *_ in said(processor)[0]]
 
 
-def test_a_refund_takes_spend_off_and_makes_no_outcome():
+def test_a_refund_of_an_order_that_no_click_earned_takes_spend_off_and_makes_no_outcome():
     """Money paid back leaves the user's spend; the order stays an order."""
     processor = new_processor()
     processor.process(arrivals([purchase(T0_MS), refund(T0_MS + 1, currency="EUR")]))
@@ -368,9 +407,13 @@ def test_nothing_waits_for_ever():
     processor = shown_ad()
     processor.process([Arrival(1, 0, 0, 0, b"", click(T0_MS + 2000, decision_id="views-0-0-0"))])
     processor.process([Arrival(1, 0, 1, 0, b"", click(T0_MS + 2000, decision_id="unknown"))])
-    processor.process([Arrival(2, 0, 0, 0, b"", purchase(T0_MS + 3000))])
+    bought, unknown = purchase(T0_MS + 3000), refund(T0_MS + 3000, order_id="unknown")
+    paid_back = [refund(T0_MS + ms) for ms in (4000, 5000)]
+    processor.process(
+        Arrival(2, 0, offset, 0, b"", event) for offset, event in enumerate([bought, unknown, *paid_back])
+    )
     processor.process([Arrival(0, 0, 2, 0, b"", view(T0_MS + 3000, slots="ap"))])
     processor.advance(END_MS)
     state = processor.state
-    assert [0, 0, 0, 0] == [len(pool) for pool in state.pools if pool is not state.profiles]
-    assert 1 == state.counters["unmatched_clicks"]
+    assert [0] * 5 == [len(pool) for pool in state.pools if pool is not state.profiles]
+    assert (1, 1) == (state.counters["unmatched_clicks"], state.counters["unmatched_refunds"])

@@ -52,6 +52,9 @@ def sample(kind):
         field = rows.dtype[name]
         if field.kind == "U":
             rows[name] = f"{name} {number}"
+        elif name == "counters":
+            known = OLDER[kind][0].dtype[name].shape[0]
+            rows[name][:, :known] = number + np.arange(known)
         elif name != "spare":
             rows[name] = number + np.arange(np.prod(field.shape, dtype=int)).reshape(field.shape)
     return rows
@@ -61,13 +64,13 @@ def columns(rows):
     return {name: rows[name].tolist() for name in rows.dtype.names}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(V1))
 def test_rows_of_version_1_are_read(kind):
     """Every field that the first release wrote is there, and what it did not know is zero."""
     assert columns(sample(kind)) == columns(decode_rows(kind, [V1[kind]]))
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(V1))
 def test_rows_are_written_as_version_1_wrote_them(kind):
     """With ``state.write_version`` 1 the first release finds the very bytes that it would have written."""
     key = encode_key(kind, 1)
@@ -93,7 +96,7 @@ def test_what_an_older_version_cannot_say_is_not_written(kind, origin):
         in_version([(encode_key(kind, 1), encode_rows(rows)[0])], 1)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(V1))
 def test_rows_of_a_newer_release_are_refused(kind):
     """A release that was rolled back does not guess what a newer one wrote: the error names the way back."""
     value = bytes([NEWEST_VERSION + 1]) + encode_rows(sample(kind))[0][1:]

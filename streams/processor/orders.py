@@ -1,0 +1,156 @@
+"""Click -> order -> refund: which click earned an order, and what is taken back when it is paid back."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from models.hashing import stable_key
+from schemas.events import Purchase, Refund
+from streams.processor.joins import Joins
+from streams.processor.outcomes import Outcomes
+from streams.processor.timers import Kind, Timers
+from streams.settings import Processing
+from streams.state.layout import as_field
+from streams.state.partition import PartitionState
+
+
+class Orders:
+    """The orders and refunds of one partition that are still to have an effect.
+
+    An order is settled ``lateness_s`` after its time, when every click that can have earned it is here. One
+    that was earned is remembered for ``refund_window_s``: a refund, ``lateness_s`` after its own time, takes
+    its revenue back, and once all of it is paid back the label too.
+    """
+
+    def __init__(
+        self, state: PartitionState, joins: Joins, outcomes: Outcomes, timers: Timers, settings: Processing
+    ) -> None:
+        self.state = state
+        self.joins = joins
+        self.outcomes = outcomes
+        self.timers = timers
+        self.lateness_ms = int(settings.lateness_s * 1000)
+        self.refund_window_ms = int(settings.refund_window_s * 1000)
+        # The changelog's first version has no room for what only refunds need.
+        self._remembers = state.write_version > 1
+        timers.due[Kind.PURCHASE] = self._purchase_due
+        timers.due[Kind.REFUND] = self._refund_due
+
+    def has(self, purchase: Purchase, user: int) -> bool:
+        """Whether this order has come before, under another ``event_id``, and is remembered."""
+        return _order_key(user, purchase.order_id) in self.state.purchases.slot_of
+
+    def purchased(self, purchase: Purchase, offset: int, user: int, revenue_micros: int) -> None:
+        """An order came."""
+        key = _order_key(user, purchase.order_id)
+        self.state.purchases.put(
+            key, purchase.ts_ms, user, offset, revenue_micros,
+            as_field(purchase.shop_id), as_field(purchase.user_id), as_field(purchase.order_id),
+            0, False, 0, 0,
+        )  # fmt: skip
+        self.timers.add(purchase.ts_ms + self.lateness_ms, Kind.PURCHASE, key)
+
+    def refunded(self, refund: Refund, offset: int, user: int, amount_micros: int) -> None:
+        """An order, or a part of it, was paid back; the order may be still to come."""
+        if not self._remembers:
+            self.state.counters["unmatched_refunds"] += 1
+            return
+        key = stable_key(refund.event_id, seed=user)
+        order = _order_key(user, refund.order_id)
+        self.state.refunds.put(key, refund.ts_ms, user, offset, order, amount_micros, 0)
+        self.timers.add(refund.ts_ms + self.lateness_ms, Kind.REFUND, key)
+
+    def pending(self) -> Iterator[tuple[int, Kind, int]]:
+        """Timers of all rows; those that may not be remembered any longer are dropped."""
+        for order in list(self.state.purchases):
+            if order["settled"] and not self._remembers:
+                self.state.purchases.remove(int(order["key"]))
+            else:
+                yield self._until_ms(order), Kind.PURCHASE, int(order["key"])
+        for refund in self.state.refunds:
+            yield int(refund["ts_ms"]) + self.lateness_ms, Kind.REFUND, int(refund["key"])
+
+    def _purchase_due(self, key: int, deadline_ms: int) -> None:
+        order = self.state.purchases.get(key)
+        if order is None or deadline_ms < self._until_ms(order):
+            return
+        if order["settled"] or not self._settle(order) or not self._remembers:
+            self.state.purchases.remove(key)
+        else:
+            self.state.purchases.touch(key)
+            self.timers.add(self._until_ms(order), Kind.PURCHASE, key)
+
+    def _refund_due(self, key: int, deadline_ms: int) -> None:
+        refund = self.state.refunds.get(key)
+        if refund is None:
+            return
+        order = self.state.purchases.get(int(refund["order"]))
+        if order is not None and not order["settled"]:  # its clock is ahead of the refund's
+            self.timers.add(self._until_ms(order) + 1, Kind.REFUND, key)
+            return
+        if order is None or not self._take_back(order, refund):
+            self.state.counters["unmatched_refunds"] += 1
+        self.state.refunds.remove(key)
+
+    def _settle(self, order: np.void) -> bool:
+        """Attribute an order to the user's last click before it inside the window; False if there is none."""
+        ts_ms = int(order["ts_ms"])
+        click = self.joins.last_click(int(order["user"]), ts_ms)
+        if click is None:
+            return False
+        order["settled"], order["click"] = True, click["key"]
+        place = f"{self.outcomes.partition_of(order['origin'])}-{order['offset']}"
+        self.outcomes.followed(
+            "purchase", f"purchases-{place}", ts_ms, str(order["shop_id"]), str(order["user_id"]), click,
+            ts_ms - int(click["ts_ms"]), int(order["revenue_micros"]), str(order["order_id"]),
+        )  # fmt: skip
+        click["converted"] += 1
+        self.joins.hold(click, self._until_ms(order))
+        if click["converted"] == 1:
+            self._example(click, f"{place}-1", weight=1.0)
+        return True
+
+    def _take_back(self, order: np.void, refund: np.void) -> bool:
+        """Take revenue back from the click that earned it, at most what it earned.
+
+        The label is taken back once nothing of all the orders that the click earned is left. False where
+        the click has made room for another.
+        """
+        click = self.state.clicks.get(int(order["click"]))
+        if click is None:
+            return False
+        left_micros = int(order["revenue_micros"] - order["refunded_micros"])
+        amount_micros = min(int(refund["amount_micros"]), left_micros)
+        if not amount_micros:
+            return True
+        order["refunded_micros"] += amount_micros
+        self.state.purchases.touch(int(order["key"]))
+        place = f"{self.outcomes.partition_of(refund['origin'])}-{refund['offset']}"
+        self.outcomes.followed(
+            "refund", f"purchases-{place}", int(refund["ts_ms"]), str(order["shop_id"]),
+            str(order["user_id"]), click, int(refund["ts_ms"] - order["ts_ms"]), -amount_micros,
+            str(order["order_id"]),
+        )  # fmt: skip
+        if amount_micros == left_micros:
+            click["converted"] -= 1
+            self.state.clicks.touch(int(click["key"]))
+            if click["converted"] == 0:
+                self._example(click, f"{place}-retracted", weight=-1.0)
+        return True
+
+    def _example(self, click: np.void, place: str, weight: float) -> None:
+        if click["learnable"]:
+            self.outcomes.example(
+                "cvr", place, int(click["ts_ms"]), int(click["request_offset"]), click["buckets"].tobytes(),
+                1, weight,
+            )  # fmt: skip
+
+    def _until_ms(self, order: np.void) -> int:
+        """Until when an order waits: to be settled, and then to be paid back."""
+        # A refund at the end of the window is due in the same millisecond: it goes first.
+        wait_ms = self.refund_window_ms + 1 if order["settled"] else 0
+        return int(order["ts_ms"]) + wait_ms + self.lateness_ms
+
+
+def _order_key(user: int, order_id: str) -> int:
+    return stable_key(order_id, seed=user)

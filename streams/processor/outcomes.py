@@ -1,0 +1,103 @@
+"""What became of decisions, and what is to be learned from it, as records."""
+
+from typing import Literal
+
+import numpy as np
+
+from models.catalog import Catalog
+from schemas.events import Exposure
+from schemas.model import Task
+from streams.processor.output import Output, encode
+
+NO_OFFSET = -1
+"""Of a partner that has not come; of a request: another system had chosen."""
+
+
+class Outcomes:
+    """Writes the outcomes and examples of one partition.
+
+    Names are made of a partition and an offset. A row that `headrace repartition` has moved says in its
+    ``origin`` which partition that is: 0 is this one, else its number + 1.
+    """
+
+    def __init__(self, partition: int, catalog: Catalog, output: Output) -> None:
+        self.partition = partition
+        self.catalog = catalog
+        self.output = output
+
+    def partition_of(self, origin: int) -> int:
+        """The partition that an origin names."""
+        return int(origin) - 1 if origin else self.partition
+
+    def exposed(self, exposure: Exposure, offset: int) -> None:
+        """It was shown."""
+        ad_id, promotion_id = exposure.ad_id, exposure.promotion_id
+        exposure_id = f"views-{self.partition}-{offset}"
+        outcome = {
+            "outcome_id": f"exposure-{exposure_id}",
+            "kind": "exposure",
+            "ts_ms": exposure.ts_ms,
+            "shop_id": exposure.shop_id,
+            "decision_id": exposure.decision_id,
+            "exposure_id": exposure_id,
+            "user_id": exposure.user_id,
+            "ad_id": ad_id,
+            "promotion_id": promotion_id,
+            "campaign_id": self.catalog.campaign_of(exposure.shop_id, ad_id, promotion_id),
+            "slot_id": exposure.slot_id,
+            "position": exposure.position,
+            "propensity": exposure.propensity or 0.0,
+            "revenue_micros": 0,
+            "delay_ms": 0,
+            "order_id": "",
+        }
+        self.output.outcomes.append((exposure.user_id.encode(), encode(outcome)))
+
+    def followed(
+        self, kind: Literal["click", "purchase", "refund"], cause: str, ts_ms: int, shop_id: str,
+        user_id: str, click: np.void, delay_ms: int, revenue_micros: int = 0, order_id: str = "",
+    ) -> None:  # fmt: skip
+        """It was clicked, the click earned an order, or that was paid back.
+
+        ``cause`` is the place of the event, ``<topic>-<partition>-<offset>``; ``click`` is a joined row.
+        """
+        request_at, exposure_at = map(self.partition_of, (click["request_origin"], click["exposure_origin"]))
+        own = click["request_offset"] != NO_OFFSET
+        name = self.catalog.name_of(int(click["shown"]))
+        ad_id, promotion_id = (name, "") if click["is_ad"] else ("", name)
+        decision_id = f"views-{request_at}-{click['request_offset']}-{click['request_slot']}"
+        outcome = {
+            "outcome_id": f"{kind}-{cause}",
+            "kind": kind,
+            "ts_ms": ts_ms,
+            "shop_id": shop_id,
+            "decision_id": decision_id if own else "",
+            "exposure_id": f"views-{exposure_at}-{click['exposure_offset']}",
+            "user_id": user_id,
+            "ad_id": ad_id,
+            "promotion_id": promotion_id,
+            "campaign_id": self.catalog.campaign_of(shop_id, ad_id, promotion_id),
+            "slot_id": "",
+            "position": 0,
+            "propensity": 0.0,
+            "revenue_micros": revenue_micros,
+            "delay_ms": delay_ms,
+            "order_id": order_id,
+        }
+        self.output.outcomes.append((user_id.encode(), encode(outcome)))
+
+    def example(
+        self, task: Task, place: str, ts_ms: int, request_offset: int, buckets: bytes, label: Literal[0, 1],
+        weight: float = 1.0,
+    ) -> None:  # fmt: skip
+        """There is something to learn; ``place`` is ``<partition>-<offset>-<what was learned there>``."""
+        example = {
+            "example_id": f"{task}-{place}",
+            "task": task,
+            "ts_ms": ts_ms,
+            "label": label,
+            "weight": weight,
+            "source": "foreign" if request_offset == NO_OFFSET else "own",
+            "buckets": np.frombuffer(buckets, np.uint32),
+        }
+        self.output.examples.append((None, encode(example)))
