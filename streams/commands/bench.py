@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from streams.bench.systems import SYSTEMS, Plan
+from streams.commands.faults import faults
 
 if TYPE_CHECKING:
     from streams.bench.throughput import Report
@@ -28,6 +29,9 @@ Examples:
 @click.group()
 def bench() -> None:
     """Measure Headrace on this machine."""
+
+
+bench.add_command(faults)
 
 
 @bench.command(epilog=EPILOG)

@@ -1,1 +1,1 @@
-"""``headrace bench faults``: a job that is killed, frozen and cut off must come to what the processor comes to."""
+"""``headrace bench faults``: a job that is killed and cut off must come to what the processor comes to."""

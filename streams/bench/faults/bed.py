@@ -1,4 +1,4 @@
-"""What the job stands on, and how it breaks: Apache Kafka's nodes, or the embedded broker, which stays whole."""
+"""What the job stands on: Apache Kafka's nodes, which break, or the embedded broker, which stays whole."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +34,8 @@ class Bed:
         missing: dict[Kind, str] = {"kill-store": "no ClickHouse server bed"}
         if self.cluster is None:
             missing |= dict.fromkeys(
-                ("kill-node", "stop-node", "kill-cluster"), "the embedded broker is one node, not ours to restart"
+                ("kill-node", "stop-node", "kill-cluster"),
+                "the embedded broker is one node, not ours to restart",
             )
         elif self.nodes == 1:
             missing["kill-cluster"] = "one node is the cluster: kill-node"

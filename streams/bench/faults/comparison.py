@@ -22,7 +22,8 @@ BY_PROFILE = {*DERIVED} - {"hour"}
 PROFILE_FEATURES = [
     index
     for index, name in enumerate(FEATURES)
-    if name in BY_PROFILE or name in {x for x, (_, by) in zip(CROSSES, CROSSED, strict=True) if by in BY_PROFILE}
+    if name in BY_PROFILE
+    or name in {x for x, (_, by) in zip(CROSSES, CROSSED, strict=True) if by in BY_PROFILE}
 ]
 """Places of the features that depend on what had arrived when the request did."""
 BY_ARRIVAL = (
@@ -69,27 +70,33 @@ def compare(expected: Results, actual: Results, by_arrival: bool) -> Comparison:
     ``by_arrival``: topics were not read in one determined order, so that what depends on it is left out:
     features of the profile, the running session, and how many events were late.
     """
-    rows = [_rows(results, by_arrival) for results in (expected, actual)]
+    rows = _differing(_rows(expected, by_arrival), _rows(actual, by_arrival))
     differing = {
         "missing_decisions": expected.decisions.keys() - actual.decisions.keys(),
         "other_decisions": {
             each for each in actual.decisions if actual.decisions[each] != expected.decisions.get(each)
         },
         "profile_mismatches": {
-            key[::2] for key in _differing(*rows) if key[1] == b"P"
+            key[::2] for key in rows if key[1] == b"P"
         } | _differing_sums(expected.decayed, actual.decayed),
         "outcome_mismatches": _differing(expected.outcomes, actual.outcomes),
         "example_mismatches": _differing(
             expected.examples, actual.examples, _without_profile if by_arrival else None
         ),
         "dead_letter_mismatches": _differing(expected.dead_letters, actual.dead_letters),
-        "pending_mismatches": {key for key in _differing(*rows) if key[1] != b"P"},
+        "pending_mismatches": {key for key in rows if key[1] != b"P"},
         "counter_mismatches": _differing(
             expected.progress, actual.progress, _without_late if by_arrival else None
         ),
     }  # fmt: skip
     for identity in actual.repeated:
-        kind = "example" if identity[:3] in ("ctr", "cvr") else "outcome" if "(" not in identity else "dead_letter"
+        kind = (
+            "example"
+            if identity[:3] in ("ctr", "cvr")
+            else "outcome"
+            if "(" not in identity
+            else "dead_letter"
+        )
         differing[f"{kind}_mismatches"].add(identity)
     return Comparison(
         raw_copies=actual.copies,
@@ -111,7 +118,9 @@ def weights_equal(settings: Settings) -> bool:
         for _ in range(2)
     )
     published.restore((record.key.decode(), record.value) for record in records_of(settings.kafka, MODEL)[0])
-    learned = [record for record in records_of(settings.kafka, EXAMPLES)[0] if record.offset < published.version]
+    learned = [
+        record for record in records_of(settings.kafka, EXAMPLES)[0] if record.offset < published.version
+    ]
     replayed.learn([decode_example(record.value) for record in learned], published.version)
     return all(
         np.array_equal(getattr(task.champion, name), getattr(published.tasks[kind].champion, name))

@@ -1,7 +1,12 @@
 """Workers under a supervisor, as systemd or Kubernetes is one: whoever ends is started again."""
 
+import os
+import re
+import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -10,6 +15,9 @@ from streams.embedded.process import Process
 from streams.settings import Settings, child_environment
 
 WORKER = ("-m", "streams", "worker", "--roles", "process,learn")
+LOOKED_THROUGH_BYTES, SHOWN_CHARACTERS = 65_536, 200
+_ERROR = re.compile(r"[\w.]+(Error|Exception|Fenced)\b")
+
 RESTART_AFTER_S = 0.5
 """As Kubernetes, systemd and the like: not at once."""
 STOP_TIMEOUT_S = 15.0
@@ -17,12 +25,13 @@ STOP_TIMEOUT_S = 15.0
 
 
 class Ended(Struct, frozen=True):
-    """A worker that ended by itself."""
+    """A worker that ended by itself, or badly."""
 
     at_s: float
-    status: int
+    status: int | None
+    """None: it had to be killed."""
     reason: str
-    """The last line that it wrote."""
+    """The last error that it wrote."""
 
 
 class Worker(Process):
@@ -33,13 +42,28 @@ class Worker(Process):
         """Its exit status; None while it runs."""
         return self._child.poll() if self._child is not None else 0
 
+    def wait(self, timeout_s: float) -> int | None:
+        """Its exit status, once it has one; None if it runs on."""
+        assert self._child is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(timeout_s)
+        return self.status
+
+    def last_error(self) -> str:
+        """The last line of its log that names an exception; else the last line."""
+        with self.log_path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOOKED_THROUGH_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        named = [line for line in lines if _ERROR.match(line)]
+        return (named or lines or ["(empty)"])[-1][:SHOWN_CHARACTERS]
+
 
 class Crew:
     """Keeps a number of workers running; as a context manager it kills them on exit."""
 
     def __init__(self, settings: Settings, directory: Path, size: int) -> None:
         self.ended: list[Ended] = []
-        """Who ended without having been told to."""
+        """Who ended without having been told to, or not in order."""
         self.started = 0
         self._environment = child_environment(settings)
         self._directory = directory
@@ -53,11 +77,9 @@ class Crew:
     def supervise(self) -> None:
         """Start whoever is missing; call it often."""
         for place, worker in enumerate(self._workers):
-            if worker is not None and (status := worker.status) is not None:
-                now_s = time.monotonic()
-                reason = worker.log_tail().splitlines()[-1]
-                self.ended.append(Ended(round(now_s - self._began_s, 1), status, reason))
-                self._workers[place], self._due_s[place] = None, now_s + RESTART_AFTER_S
+            if worker is not None and worker.status is not None:
+                self._note(worker)
+                self._workers[place], self._due_s[place] = None, time.monotonic() + RESTART_AFTER_S
             elif worker is None and time.monotonic() >= self._due_s[place]:
                 self._workers[place] = self._start()
 
@@ -71,11 +93,24 @@ class Crew:
         """A worker; None if it is away."""
         return self._workers[victim % len(self._workers)]
 
+    def dismiss(self, worker: Worker) -> None:
+        """Let a worker that was taken out end in order; it is noted if it does not."""
+        worker.send(signal.SIGTERM)
+        worker.resume()  # a frozen one would hear nothing
+        if worker.wait(STOP_TIMEOUT_S) != 0:
+            self._note(worker)
+        worker.kill()
+
     def stop(self) -> None:
-        """End all in order, at once."""
-        for worker in self._workers:
+        """Let all end in order."""
+        for place in range(len(self._workers)):
+            worker = self.take(place)
             if worker is not None:
-                worker.stop()
+                self.dismiss(worker)
+
+    def _note(self, worker: Worker) -> None:
+        at_s = round(time.monotonic() - self._began_s, 1)
+        self.ended.append(Ended(at_s, worker.status, worker.last_error()))
 
     def _start(self) -> Worker:
         name = f"worker-{self.started}"

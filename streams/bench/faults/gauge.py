@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
+from msgspec.structs import replace
 
 from schemas.topics import INPUTS
 from streams.admin import NoBrokerError, open_admin
@@ -12,6 +13,8 @@ from streams.lag import committed_offsets
 from streams.settings import Kafka
 
 POLL_S = 0.1
+ANSWER_WITHIN_S = 2.0
+"""Or else another node is asked."""
 
 
 class Gauge:
@@ -20,7 +23,7 @@ class Gauge:
     def __init__(self, kafka: Kafka, group_id: str) -> None:
         self.events = 0
         """Committed when last asked."""
-        self._kafka = kafka
+        self._kafka = replace(kafka, request_timeout_s=ANSWER_WITHIN_S)
         self._group_id = group_id
         self._partitions = [
             TopicPartition(topic.name, partition) for topic in INPUTS for partition in range(kafka.partitions)

@@ -17,7 +17,7 @@ Place = tuple[str, int]
 
 
 class Loader:
-    """Sends a stream's events at a pace, in the order in which they come; as a context manager it is waited for.
+    """Sends a stream's events at a pace, in the order in which they come; a context manager.
 
     The topics keep step: no chunk before all of the last one is acknowledged. The producer is idempotent, so
     a record's offset is its place in its list, whatever became of a broker.

@@ -37,6 +37,4 @@ def draw_faults(seed: int, count: int, kinds: tuple[Kind, ...]) -> list[Fault]:
     drawn = [*kinds[:count], *random.choices(kinds, k=max(0, count - len(kinds)))]
     random.shuffle(drawn)
     shares = sorted(random.uniform(FIRST_SHARE, LAST_SHARE) for _ in drawn)
-    return [
-        Fault(kind, share, random.randrange(60)) for kind, share in zip(drawn, shares, strict=True)
-    ]
+    return [Fault(kind, share, random.randrange(60)) for kind, share in zip(drawn, shares, strict=True)]

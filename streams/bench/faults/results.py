@@ -89,7 +89,9 @@ def of_states(states: Mapping[int, PartitionState], values: Values) -> Results:
         outcomes={each["outcome_id"]: each for each in outcomes},
         examples={each["example_id"]: each for each in examples},
         dead_letters={(each.topic, each.partition, each.offset): each for each in letters},
-        decisions={identity: _without_weights(orjson.loads(value)) for identity, value in first_copies.items()},
+        decisions={
+            identity: _without_weights(orjson.loads(value)) for identity, value in first_copies.items()
+        },
         repeated=[str(identity) for identity, count in identities.items() if count > 1],
         copies=len(values.decisions) - len(first_copies),
         conflicting=sorted(conflicting),

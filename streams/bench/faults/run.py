@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -156,7 +157,8 @@ def _clear(kafka: Kafka) -> None:
 
 def _suffer(weather: "_Weather", faults: list[Fault], stream: Stream, advance: Callable[[], None]) -> None:
     for fault in faults:
-        weather.until(lambda fault=fault: weather.gauge.events >= fault.at_share * stream.disturbances.events)
+        due_events = fault.at_share * stream.disturbances.events
+        weather.until(partial(weather.reached, due_events))
         weather.befall(fault)
         advance()
 
@@ -192,6 +194,10 @@ class _Weather:
             self.turn()
             time.sleep(POLL_S)
 
+    def reached(self, events: float) -> bool:
+        """Whether so many events have had their effect."""
+        return self.gauge.events >= events
+
     def clear(self) -> None:
         """Wait until all that was ended or frozen is back."""
         self.until(lambda: not self._agenda)
@@ -213,7 +219,7 @@ class _Weather:
             if fault.kind == "kill":
                 worker.kill()
             else:
-                worker.stop()
+                self._crew.dismiss(worker)
         elif fault.kind == "freeze":
             self.until(lambda: self._crew.worker(fault.victim) is not None)
             worker = self._crew.worker(fault.victim)

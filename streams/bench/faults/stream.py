@@ -1,4 +1,4 @@
-"""The standard mix as it comes in bad weather: twice, late, out of order, and with bytes that are no events."""
+"""The standard mix in bad weather: twice, late, out of order, and with bytes that are no events."""
 
 import re
 from collections.abc import Mapping
