@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 SHUTDOWN_TIMEOUT_S = 10.0
 """For the final checkpoint at SIGTERM; what it does not reach in time is done again by the next owner."""
+OPENED_AT_ONCE = 2
+"""One is fetched while another is decoded; all at once would hold the records of all in memory, for no gain."""
 
 
 class Job(Protocol):
@@ -110,7 +112,7 @@ class Ownership:
                 groups.setdefault(self._group_of(tp), set()).add(tp)
             self._groups = groups
             self.jobs = {group: self._new_job(group, tps) for group, tps in sorted(groups.items())}
-            opened = await asyncio.gather(*(job.open() for job in self.jobs.values()))
+            opened = await self._open_all()
             self._positions = {tp: offset for positions in opened for tp, offset in positions.items()}
             if self.jobs:
                 logger.info(
@@ -119,6 +121,15 @@ class Ownership:
                     generation,
                     len(groups),
                 )
+
+    async def _open_all(self) -> list[Mapping[TP, int]]:
+        at_once = asyncio.Semaphore(OPENED_AT_ONCE)
+
+        async def open_one(job: Job) -> Mapping[TP, int]:
+            async with at_once:
+                return await job.open()
+
+        return await asyncio.gather(*map(open_one, self.jobs.values()))
 
     async def _on_shutdown(self, app: Any, **kwargs: Any) -> None:
         if self.app.crashed:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from streams.delivery.ownership import Ownership
+from streams.delivery.ownership import OPENED_AT_ONCE, Ownership
 from streams.delivery.transport import Fetched
 
 VIEWS_0 = TP("views", 0)
@@ -21,9 +21,10 @@ class Signal:
 
 
 class OneWorkerApp:
-    """As much of the app as ownership asks for; one partition is assigned."""
+    """As much of the app as ownership asks for."""
 
-    def __init__(self) -> None:
+    def __init__(self, assigned: Collection[TP] = (VIEWS_0,)) -> None:
+        self.assigned = set(assigned)
         self.on_partitions_revoked, self.on_rebalance_complete, self.on_before_shutdown = (
             Signal(), Signal(), Signal(),
         )  # fmt: skip
@@ -34,7 +35,7 @@ class OneWorkerApp:
         self.member_id = "member-1"
 
     def assignment(self) -> set[TP]:
-        return {VIEWS_0}
+        return self.assigned
 
 
 class FailingJob:
@@ -75,3 +76,26 @@ def test_a_job_that_failed_is_never_finished() -> None:
 
     asyncio.run(fail_and_rebalance())
     assert ["close"] == job.calls
+
+
+class CountingJob(FailingJob):
+    """Knows how many of its kind are being opened."""
+
+    opening = most_opening = 0
+
+    async def open(self) -> Mapping[TP, int]:
+        CountingJob.opening += 1
+        CountingJob.most_opening = max(self.opening, self.most_opening)
+        await asyncio.sleep(0)
+        CountingJob.opening -= 1
+        return {}
+
+
+def test_few_jobs_are_opened_at_once() -> None:
+    """A worker that gets many partitions does not hold the changelog records of all of them in memory."""
+    partitions = [TP("views", number) for number in range(8)]
+    app: Any = OneWorkerApp(partitions)
+    ownership = Ownership(app, lambda tp: tp, lambda tp, tps: CountingJob())
+    asyncio.run(app.on_rebalance_complete.send(app))
+    assert len(partitions) == len(ownership.jobs)
+    assert OPENED_AT_ONCE == CountingJob.most_opening
