@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 SHUTDOWN_TIMEOUT_S = 10.0
 """For the final checkpoint at SIGTERM; what it does not reach in time is done again by the next owner."""
 OPENED_AT_ONCE = 2
-"""One is fetched while another is decoded; all at once would hold the records of all in memory, for no gain."""
+"""One is fetched while another is decoded; all at once would hold all their records in memory."""
 
 
 class Job(Protocol):
