@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "streams.commands.init:init",
     "profile": "streams.commands.profile:profile",
     "query": "streams.commands.query:query",
+    "repartition": "streams.commands.repartition:repartition",
     "replay": "streams.commands.replay:replay",
     "worker": "streams.commands.worker:worker",
 }

@@ -56,19 +56,26 @@ async def read_all(kafka: Kafka, topic: str, partition: int) -> AsyncIterator[tu
 
     Whoever fenced the writer before sees all that was ever committed: no transaction is open then.
     """
+    async for record in read_from(kafka, TopicPartition(topic, partition)):
+        yield record.key, record.value
+
+
+async def read_from(
+    kafka: Kafka, tp: TopicPartition, start: int = 0, end: int | None = None
+) -> AsyncIterator[Any]:
+    """The committed records of a partition between two offsets; by default up to the end as of the call.
+
+    It waits for the end of a transaction that is open before it. The reader is assigned once: aiokafka's
+    may never stop if it is told to while it takes up another assignment.
+    """
     async with open_reader(kafka) as reader:
-        async for record in read_from(reader, TopicPartition(topic, partition)):
-            yield record.key, record.value
-
-
-async def read_from(reader: Any, tp: TopicPartition, start: int = 0) -> AsyncIterator[Any]:
-    """The committed records of a partition from an offset on, up to the end as it is at the call."""
-    reader.assign([tp])
-    first = (await reader.beginning_offsets([tp]))[tp]
-    end = (await reader.end_offsets([tp]))[tp]
-    reader.seek(tp, max(first, start))
-    while await reader.position(tp) < end:
-        for records in (await reader.getmany(tp, timeout_ms=POLL_MS)).values():
-            for record in records:
-                if record.offset < end:
-                    yield record
+        reader.assign([tp])
+        first = (await reader.beginning_offsets([tp]))[tp]
+        if end is None:
+            end = (await reader.end_offsets([tp]))[tp]
+        reader.seek(tp, max(first, start))
+        while await reader.position(tp) < end:
+            for records in (await reader.getmany(tp, timeout_ms=POLL_MS)).values():
+                for record in records:
+                    if record.offset < end:
+                        yield record

@@ -6,7 +6,7 @@ import numpy as np
 from aiokafka.structs import TopicPartition
 
 from schemas.topics import INPUTS, STATE, TOPICS
-from streams.delivery.restore import open_reader, partition_counts, read_from
+from streams.delivery.restore import count_partitions, open_reader, partition_counts, read_all, read_from
 from streams.settings import Kafka
 from streams.state.partition import PartitionState
 from streams.state.rows import META_KEY, ChangelogError, decode_rows
@@ -27,13 +27,12 @@ async def restore(kafka: Kafka, partition: int, state: PartitionState) -> None:
     """
     async with open_reader(kafka) as reader:
         count = await count_input_partitions(reader)
-        place = TopicPartition(STATE.name, partition)
-        records = [(record.key, record.value) async for record in read_from(reader, place)]
-        try:
-            state.restore(records)
-        except ChangelogError as error:
-            raise await _refused(reader, place, error) from None
-        written_for = state.partitions if state.restored else await _written_for(reader)
+    records = [record async for record in read_all(kafka, STATE.name, partition)]
+    try:
+        state.restore(records)
+    except ChangelogError as error:
+        raise await refused(kafka, partition, error) from None
+    written_for = state.partitions if state.restored else await _written_for(kafka)
     if written_for not in (0, count):
         raise RefusedStateError(
             f"The state is laid out for {written_for} partitions, but the input topics have {count}: stop "
@@ -58,44 +57,47 @@ async def count_input_partitions(reader: Any) -> int:
     return inputs.pop()
 
 
-async def newest_positions(reader: Any, partition: int) -> np.void | None:
+async def newest_positions(kafka: Kafka, partition: int) -> np.void | None:
     """The newest committed ``META`` row of a partition; None if there is none.
 
     Read from the end: a step back is four times as long as the one before.
     """
     place = TopicPartition(STATE.name, partition)
-    first = (await reader.beginning_offsets([place]))[place]
-    end = (await reader.end_offsets([place]))[place]
+    async with open_reader(kafka) as reader:
+        first = (await reader.beginning_offsets([place]))[place]
+        end = (await reader.end_offsets([place]))[place]
+    newest: bytes | None = None
     back = TAIL
-    while True:
-        newest: bytes | None = None
-        async for record in read_from(reader, place, end - back):
+    while newest is None and first < end:
+        async for record in read_from(kafka, place, end - back, end):
             if record.key == META_KEY:
                 newest = record.value
-        if newest is not None:
-            try:
-                row: np.void = decode_rows(META_KEY[:1], [newest])[0]
-            except ChangelogError as error:
-                raise await _refused(reader, place, error) from None
-            return row
         if end - back <= first:
-            return None
+            break
         back *= 4
+    if newest is None:
+        return None
+    try:
+        row: np.void = decode_rows(META_KEY[:1], [newest])[0]
+    except ChangelogError as error:
+        raise await refused(kafka, partition, error) from None
+    return row
 
 
-async def _written_for(reader: Any) -> int:
+async def refused(kafka: Kafka, partition: int, error: ChangelogError) -> RefusedStateError:
+    """What to say of a record that cannot be used, with the offset where it lies."""
+    place = TopicPartition(STATE.name, partition)
+    offsets = [record.offset async for record in read_from(kafka, place) if record.value == error.value]
+    return RefusedStateError(f"{place.topic}[{partition}], offset {max(offsets, default='?')}: {error}")
+
+
+async def _written_for(kafka: Kafka) -> int:
     """Number of partitions that the others were written for; 0 if none says so.
 
     A partition without a past may be new because the installation is, or because somebody has added it.
     """
-    for partition in range((await partition_counts(reader, [STATE.name]))[STATE.name]):
-        row = await newest_positions(reader, partition)
+    for partition in range(await count_partitions(kafka, STATE.name)):
+        row = await newest_positions(kafka, partition)
         if row is not None and row["partitions"]:
             return int(row["partitions"])
     return 0
-
-
-async def _refused(reader: Any, place: TopicPartition, error: ChangelogError) -> RefusedStateError:
-    """What to say of a record that cannot be used, with the offset where it lies."""
-    offset = max([r.offset async for r in read_from(reader, place) if r.value == error.value], default=None)
-    return RefusedStateError(f"{place.topic}[{place.partition}], offset {offset}: {error}")

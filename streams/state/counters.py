@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from schemas.topics import STATE
-from streams.delivery.restore import open_reader, partition_numbers
+from streams.delivery.restore import count_partitions
 from streams.settings import Settings
 from streams.state.changelog import newest_positions
 from streams.state.rows import COUNTERS
@@ -20,9 +20,8 @@ def read(settings: Settings) -> dict[str, int]:
 
 async def _read(settings: Settings) -> dict[str, int]:
     totals: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-    async with open_reader(settings.kafka) as reader:
-        for partition in await partition_numbers(reader, STATE.name):
-            row = await newest_positions(reader, partition)
-            if row is not None:
-                totals.update(dict(zip(COUNTERS, row["counters"].tolist(), strict=True)))
+    for partition in range(await count_partitions(settings.kafka, STATE.name)):
+        row = await newest_positions(settings.kafka, partition)
+        if row is not None:
+            totals.update(dict(zip(COUNTERS, row["counters"].tolist(), strict=True)))
     return dict(totals)

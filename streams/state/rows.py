@@ -211,15 +211,21 @@ def in_version(records: Iterable[Record], version: int) -> list[Record]:
     """
     kept = list(records)
     for kind, (_, _, newest) in KINDS.items():
-        older = max((each.version for each in OLDER.get(kind, ()) if each.version <= version), default=newest)
+        older = layout_version(kind, version)
         places = [i for i, (key, value) in enumerate(kept) if key[:1] == kind and value is not None]
-        if newest <= version or not places:
+        if older == newest or not places:
             continue
         rows = decode_rows(kind, [value for i in places if (value := kept[i][1]) is not None])
         values = _encode(downgrade(kind, older, rows), older)
         for place, value in zip(places, values, strict=True):
             kept[place] = kept[place][0], value
     return kept
+
+
+def layout_version(kind: bytes, version: int) -> int:
+    """The version that rows of a kind carry in a changelog of some version; a kind's first if it is newer."""
+    versions = [KINDS[kind].version, *(older.version for older in OLDER.get(kind, ()))]
+    return max((each for each in versions if each <= version), default=min(versions))
 
 
 def _encode(rows: Rows, version: int) -> list[bytes]:

@@ -7,7 +7,6 @@ from traffic import T0_MS, arrivals, new_processor, view
 
 from schemas.topics import VIEWS
 from streams.admin import open_admin
-from streams.delivery.restore import open_reader
 from streams.settings import Processing, State
 from streams.state.changelog import RefusedStateError, newest_positions, restore
 from streams.state.partition import PartitionState
@@ -108,8 +107,7 @@ def test_the_newest_positions_are_found_from_the_end(log, users):
     log.write(0, [(key, value) for key, value in checkpoint(2, users) if key[:1] == b"P"])
 
     async def newest():
-        async with open_reader(log.kafka) as reader:
-            return await newest_positions(reader, 0), await newest_positions(reader, 1)
+        return [await newest_positions(log.kafka, partition) for partition in range(2)]
 
     row, nothing = asyncio.run(newest())
     assert 3 == row["offsets"][0]
