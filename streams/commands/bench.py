@@ -12,6 +12,7 @@ import orjson
 
 from streams.bench.systems import SYSTEMS, Plan
 from streams.commands.faults import faults
+from streams.commands.recovery import memory, recovery
 
 if TYPE_CHECKING:
     from streams.bench.throughput import Report
@@ -31,7 +32,8 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-bench.add_command(faults)
+for command in (faults, recovery, memory):
+    bench.add_command(command)
 
 
 @bench.command(epilog=EPILOG)

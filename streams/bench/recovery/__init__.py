@@ -1,0 +1,1 @@
+"""``headrace bench recovery``: how soon a worker knows again what it knew, and at what memory."""
