@@ -74,6 +74,8 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     """Row caps of one partition (what overflows is counted and the oldest row makes room); its changelog."""
 
     max_profiles: Count = 1_000_000
+    profile_ttl_s: Annotated[float, Meta(ge=0)] = 400 * 86400.0
+    """How long a profile is kept after its newest event, to the day; 0 is for ever."""
     max_requests: Count = 200_000
     max_exposures: Count = 500_000
     max_clicks: Count = 200_000

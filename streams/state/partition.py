@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from models.profiles import PROFILE
+from models.profiles import DAY_MS, PROFILE
 from streams.settings import Processing
 from streams.settings import State as Caps
 from streams.state.event_ids import EventIds
@@ -47,10 +47,22 @@ class PartitionState:
         self.restored = False
         """Whether a changelog was found."""
         self.write_version = caps.write_version
+        self._profile_ttl_ms = int(caps.profile_ttl_s * 1000)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
         return self.profiles, self.requests, self.exposures, self.clicks, self.purchases, self.refunds
+
+    def advance(self, stream_ms: int) -> None:
+        """Move the stream time on; it must not go back.
+
+        Where it passes midnight (UTC), profiles go whose users have not come for ``profile_ttl_s``. So which
+        profiles there are depends on the events alone, and not on checkpoints or restarts.
+        """
+        midnight_ms = stream_ms - stream_ms % DAY_MS
+        if self.stream_ms < midnight_ms and self._profile_ttl_ms:
+            self._forget_profiles(midnight_ms - self._profile_ttl_ms)
+        self.stream_ms = stream_ms
 
     def drain(self) -> list[Record]:
         """Changelog records of all changes since the last call; with them the offsets that they include.
@@ -70,6 +82,16 @@ class PartitionState:
         meta[0] = (0, self.stream_ms, self.offsets, self.partitions, counters)
         records.append((META_KEY, encode_rows(meta)[0]))
         return records if self.write_version == NEWEST_VERSION else in_version(records, self.write_version)
+
+    def _forget_profiles(self, before_ms: int) -> None:
+        """Remove the profiles whose newest event is older."""
+        profiles = self.profiles
+        as_of_ms = profiles.rows["as_of_ms"]
+        slots = np.flatnonzero((as_of_ms < before_ms) & (as_of_ms != 0))
+        for slot, key in zip(slots.tolist(), profiles.rows["key"][slots].tolist(), strict=True):
+            if profiles.slot_of.get(key) == slot:  # else it was removed before
+                profiles.remove(key)
+        as_of_ms[slots] = 0
 
     def restore(self, records: Iterable[Record]) -> None:
         """Load the state from changelog records, oldest first; the last record of a key counts.

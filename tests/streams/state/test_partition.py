@@ -2,12 +2,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.profiles import DAY_MS
 from streams.settings import Processing, State
 from streams.state.partition import PartitionState
-from streams.state.rows import COUNTERS, ChangelogError
+from streams.state.rows import COUNTERS, META_KEY, ChangelogError
 
-CAPS = State(max_profiles=5, max_requests=4, max_exposures=4, max_clicks=4, max_purchases=4, max_event_ids=8)
-POOLS = ("profiles", "requests", "exposures", "clicks", "purchases")
+CAPS = State(
+    max_profiles=5,
+    max_requests=4,
+    max_exposures=4,
+    max_clicks=4,
+    max_purchases=4,
+    max_refunds=4,
+    max_event_ids=8,
+)
+POOLS = ("profiles", "requests", "exposures", "clicks", "purchases", "refunds")
 
 writes = st.tuples(st.just("write"), st.sampled_from(POOLS), st.integers(0, 8), st.integers(1, 500))
 removals = st.tuples(st.just("remove"), st.sampled_from(POOLS), st.integers(0, 8), st.just(0))
@@ -89,6 +98,82 @@ def test_a_removed_row_leaves_a_tombstone():
     (deleted, nothing), _ = state.drain()
     assert value is not None
     assert (key, None) == (deleted, nothing)
+
+
+def profile(state, key, as_of_ms):
+    state.profiles.rows["as_of_ms"][state.profiles.add(key)] = as_of_ms
+
+
+def test_profiles_go_at_midnight():
+    """A profile is there until the first midnight of stream time at which it is older than allowed."""
+    state = PartitionState(State(profile_ttl_s=2 * DAY_MS / 1000), Processing())
+    state.advance(10 * DAY_MS + 5)
+    for key, as_of_ms in enumerate((8 * DAY_MS - 1, 9 * DAY_MS - 1, 9 * DAY_MS, 10 * DAY_MS)):
+        profile(state, key, as_of_ms)
+    state.advance(11 * DAY_MS - 1)
+    assert [0, 1, 2, 3] == sorted(state.profiles.slot_of)
+    state.advance(11 * DAY_MS)
+    assert [2, 3] == sorted(state.profiles.slot_of)
+    state.advance(30 * DAY_MS)
+    assert [] == sorted(state.profiles.slot_of)
+
+
+def test_a_removed_profile_is_not_removed_again():
+    """Its slot may be another user's by then."""
+    state = PartitionState(State(profile_ttl_s=1), Processing())
+    profile(state, 1, DAY_MS)
+    state.advance(2 * DAY_MS)
+    profile(state, 2, 2 * DAY_MS)
+    state.profiles.remove(2)
+    profile(state, 2, 3 * DAY_MS)
+    state.advance(3 * DAY_MS)
+    assert [2] == list(state.profiles.slot_of)
+
+
+def test_profiles_may_be_kept_for_ever():
+    """Without a limit only the cap makes room."""
+    state = PartitionState(State(profile_ttl_s=0), Processing())
+    profile(state, 1, 1)
+    state.advance(10_000 * DAY_MS)
+    assert [1] == list(state.profiles.slot_of)
+
+
+@given(
+    st.lists(st.integers(1, 20 * DAY_MS), min_size=1, max_size=12), st.lists(st.integers(0, 11), max_size=4)
+)
+def test_restarts_do_not_decide_which_profiles_there_are(times_ms, restarts):
+    """Whenever the state is committed and restored on the way, the same profiles are left."""
+    settings = State(profile_ttl_s=3 * DAY_MS / 1000), Processing()
+    state, undisturbed, changelog = PartitionState(*settings), PartitionState(*settings), []
+    for number, ts_ms in enumerate(sorted(times_ms)):
+        for each in (state, undisturbed):
+            each.advance(max(ts_ms, each.stream_ms))
+            if number not in each.profiles.slot_of:
+                profile(each, number, ts_ms)
+        if number in restarts:
+            changelog += state.drain()
+            state = PartitionState(*settings)
+            state.restore(changelog)
+    assert sorted(undisturbed.profiles.slot_of) == sorted(state.profiles.slot_of)
+
+
+def test_an_emptied_state_leaves_tombstones():
+    """Once all rows and ids are gone the changelog has nothing for them; only the position is left."""
+    state, changelog = new_state(), {}
+    for name in POOLS:
+        for key in range(3):
+            apply(state, ("write", name, key, 10 + key))
+    for key in range(5):
+        apply(state, ("event", "", key, 10))
+    changelog |= dict(state.drain())
+    assert 3 * len(POOLS) + 2 == len(changelog)
+    for name in POOLS:
+        for key in list(getattr(state, name).slot_of):
+            getattr(state, name).remove(key)
+    state.advance(10_000)
+    changelog |= dict(state.drain())
+    assert {META_KEY} == {key for key, value in changelog.items() if value is not None}
+    assert 3 * len(POOLS) + 2 == len(changelog)
 
 
 def test_without_changes_only_the_position_is_written():
