@@ -22,6 +22,9 @@ from streams.state.changelog import restore
 CHUNK = 1000
 """Events between two looks at the event loop: some 20 ms."""
 
+MAX_UNCOMMITTED = 100_000
+"""Outcomes and examples that may wait for a transaction: with a slow broker processing waits, too."""
+
 TOPIC_NUMBERS = {topic.name: number for number, topic in enumerate(INPUTS)}
 
 
@@ -82,6 +85,8 @@ class ProcessJob:
             self._arrived_stream_ms = self.processor.state.stream_ms
             await self._outbox.put(self.processor.output.take_decisions())
             await self._checkpoint_if_due()
+            if self.processor.output.uncommitted > MAX_UNCOMMITTED:
+                await self._await_commit()
             await asyncio.sleep(0)
         if merge.idle:
             self.progressed_at_s = now_s
@@ -109,9 +114,9 @@ class ProcessJob:
         idle_s = now_s - self._arrived_at_s
         if idle_s < self._settings.processing.tick_interval_s or not self._arrived_stream_ms:
             return
-        outcome_count = len(self.processor.output.outcomes) + len(self.processor.output.examples)
+        uncommitted = self.processor.output.uncommitted
         self.processor.advance(self._arrived_stream_ms + int(idle_s * 1000))
-        if len(self.processor.output.outcomes) + len(self.processor.output.examples) > outcome_count:
+        if self.processor.output.uncommitted > uncommitted:
             self._changed = True
 
     async def _checkpoint_if_due(self) -> None:

@@ -13,8 +13,9 @@ from streams.settings import Settings
 from streams.sinks.rows import Record
 from streams.sinks.writer import StoppedError, Writer
 
-BUFFERED_BLOCKS = 3
-"""Blocks of a partition that may wait while the store is slow; then Kafka is the buffer."""
+MAX_WAITING_BYTES = 8 * 1024 * 1024
+"""Of a partition's records: a block is written once it has so many, and while it is under way and as many
+wait, Kafka is the buffer."""
 INTENT = "inserting:"
 """Marks the metadata of an offset whose following block is being inserted: ``inserting:<last offset>``."""
 
@@ -37,6 +38,7 @@ class SinkJob:
         self._stop = stop
         self._consumer = consumer
         self._records: list[Record] = []
+        self._waiting_bytes = 0
         self._intended_last: int | None = None
         self._generation = -1
         self._written_at_s = time.monotonic()
@@ -56,7 +58,9 @@ class SinkJob:
     async def take(self, rows: Rows, marks: Mapping[TP, Mark], generation: int) -> None:
         """Buffer what came; write a block when it is full or it is time, without waiting for the store."""
         self._generation = generation
-        self._records += [(record.offset, record.value) for record in rows.get(self.tp, ())]
+        for record in rows.get(self.tp, ()):
+            self._records.append((record.offset, record.value))
+            self._waiting_bytes += len(record.value or b"")
         self.progressed_at_s = time.monotonic()  # a store that is away is no stall
         if self._writing is not None and self._writing.done():
             await self._await_writing()
@@ -77,7 +81,13 @@ class SinkJob:
             await asyncio.wait([self._writing])
 
     def full(self) -> Collection[TP]:
-        return [self.tp] if len(self._records) >= BUFFERED_BLOCKS * self._settings.insert_rows else ()
+        # The block that a former owner has begun is read whole, whatever the limits are by now.
+        return [self.tp] if self._has_block and self._intended_last is None else ()
+
+    @property
+    def _has_block(self) -> bool:
+        """Whether as much waits as a block may hold."""
+        return len(self._records) >= self._settings.insert_rows or self._waiting_bytes >= MAX_WAITING_BYTES
 
     def _next_block(self) -> list[Record]:
         """The next records to be written together; empty while it is not time."""
@@ -89,15 +99,13 @@ class SinkJob:
                 return []
             size = sum(offset <= self._intended_last for offset, _ in records)
             self._intended_last = None
-        elif (
-            len(records) >= self._settings.insert_rows
-            or time.monotonic() - self._written_at_s >= self._settings.insert_interval_s
-        ):
+        elif self._has_block or time.monotonic() - self._written_at_s >= self._settings.insert_interval_s:
             size = min(len(records), self._settings.insert_rows)
         else:
             return []
-        self._records = records[size:]
-        return records[:size]
+        block, self._records = records[:size], records[size:]
+        self._waiting_bytes -= sum(len(value or b"") for _, value in block)
+        return block
 
     async def _write(self, block: list[Record]) -> None:
         first, last = block[0][0], block[-1][0]

@@ -25,6 +25,11 @@ class Output:
         self.examples: list[Message] = []
         self.dead_letters: list[Message] = []
 
+    @property
+    def uncommitted(self) -> int:
+        """Outcomes, examples and dead letters that wait for the checkpoint."""
+        return len(self.outcomes) + len(self.examples) + len(self.dead_letters)
+
     def take_decisions(self) -> list[Message]:
         """The decisions since the last call: they leave at once."""
         taken, self.decisions = self.decisions, []
