@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "streams.commands.demo:demo",
     "explain": "streams.commands.explain:explain",
     "init": "streams.commands.init:init",
+    "lag": "streams.commands.lag:lag",
     "profile": "streams.commands.profile:profile",
     "query": "streams.commands.query:query",
     "repartition": "streams.commands.repartition:repartition",

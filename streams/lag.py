@@ -89,6 +89,18 @@ def committed_offsets(
     }
 
 
+def behind(admin: KafkaAdminClient, group_id: str, topics: Sequence[Topic]) -> dict[str, dict[str, int]]:
+    """By topic, the offsets that a group has still to pass, and the partitions in which there are some."""
+    end = end_offsets(admin, topics)
+    committed = committed_offsets(admin, group_id, list(end))
+    found = {topic.name: {"behind": 0, "partitions_behind": 0} for topic in topics}
+    for partition, offset in end.items():
+        left = max(0, offset - committed[partition])
+        found[partition.topic]["behind"] += left
+        found[partition.topic]["partitions_behind"] += left > 0
+    return found
+
+
 def has_records(kafka: Kafka, start: Offsets, end: Offsets) -> bool:
     """Whether a committed record lies in ``[start, end)`` of any partition."""
     behind = [partition for partition in start if start[partition] < end[partition]]
