@@ -98,11 +98,10 @@ def _check_partitions(present: dict[str, int], kafka: Kafka) -> None:
         expected, actual = partition_count(topic, kafka), present.get(topic.name)
         if actual in (None, expected):
             continue
-        remedy = f"set kafka.partitions to {actual}, or " if topic.partitions == "input" else ""
-        raise TopicError(
-            f"Topic `{topic.name}` has {actual} partitions, expected {expected}: {remedy}"
-            "delete the topic and run init again (adding partitions would part users from their state)"
-        )
+        remedy = "delete the topic and run init again"
+        if topic.partitions == "input":
+            remedy = f"set kafka.partitions to {actual}, or let `headrace repartition` add partitions"
+        raise TopicError(f"Topic `{topic.name}` has {actual} partitions, expected {expected}: {remedy}")
 
 
 def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: Kafka) -> None:

@@ -42,7 +42,7 @@ def test_another_partition_count_is_refused_before_anything_is_created(fresh_bro
         with pytest.raises(TopicError) as caught:
             create_topics(admin, kafka)
         assert {"clicks"} == set(NAMES).intersection(admin.list_topics())
-    expected = "Topic `clicks` has 2 partitions, expected 3: set kafka.partitions to 2, or delete the topic"
+    expected = "Topic `clicks` has 2 partitions, expected 3: set kafka.partitions to 2, or let `headrace"
     assert str(caught.value).startswith(expected)
 
 
