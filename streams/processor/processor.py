@@ -85,7 +85,7 @@ class Processor:
     def advance(self, stream_ms: int) -> None:
         """Move the stream time on; what happens by absence until then, happens now."""
         if stream_ms > self.state.stream_ms:
-            self.state.stream_ms = stream_ms
+            self.state.advance(stream_ms)
             self.timers.expire(stream_ms)
 
     def restored(self) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from traffic import SETTINGS, T0_MS, arrivals, click, exposure, new_processor, purchase, refund, view
 
+from models.profiles import DAY_MS
 from schemas.catalog import Rate, Shop
 from schemas.dead_letters import decode_dead_letter
 from schemas.decisions import decode_decision
@@ -15,7 +16,7 @@ from schemas.topics import INPUTS
 from streams.bench.mix import generate
 from streams.processor.arrival import Arrival, decode
 from streams.processor.processor import Processor
-from streams.settings import Processing
+from streams.settings import Processing, State
 from streams.state.rows import encode_rows
 
 EVENTS = 1200
@@ -212,3 +213,11 @@ def test_users_of_two_shops_are_two_users():
     processor.process(arrivals([view(T0_MS, shop_id=shop, event_id="e") for shop in ("main", "other")]))
     assert [1, 1] == [profile["views"] for profile in processor.state.profiles]
     assert 0 == processor.state.counters["duplicates"]
+
+
+def test_a_user_who_was_away_too_long_starts_anew():
+    """A profile that nobody needs for ``profile_ttl_s`` is forgotten; the next event begins another."""
+    processor = new_processor(replace(SETTINGS, state=State(profile_ttl_s=86400)))
+    processor.process(arrivals([view(T0_MS), view(T0_MS + 1), view(T0_MS + 3 * DAY_MS)]))
+    (profile,) = processor.state.profiles
+    assert (1, T0_MS + 3 * DAY_MS) == (profile["views"], profile["first_ms"])
