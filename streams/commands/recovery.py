@@ -1,4 +1,4 @@
-"""``headrace bench recovery`` and ``bench memory``: what state costs when it comes back, and when it grows."""
+"""``headrace bench recovery`` and ``bench memory``: what state costs when it comes back and when it grows."""
 
 import shutil
 from pathlib import Path

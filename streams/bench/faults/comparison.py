@@ -47,7 +47,9 @@ class Comparison(Struct, frozen=True):
     outcome_mismatches: int
     example_mismatches: int
     dead_letter_mismatches: int
-    """Missing, unheard of, different, or there more than once."""
+    """Missing, unheard of, or different."""
+    repeated_records: int
+    """Outcomes, examples and dead letters that are there more than once."""
     pending_mismatches: int
     """Requests, exposures, clicks and orders in the state."""
     counter_mismatches: int
@@ -89,21 +91,17 @@ def compare(expected: Results, actual: Results, by_arrival: bool) -> Comparison:
             expected.progress, actual.progress, _without_late if by_arrival else None
         ),
     }  # fmt: skip
-    for identity in actual.repeated:
-        kind = (
-            "example"
-            if identity[:3] in ("ctr", "cvr")
-            else "outcome"
-            if "(" not in identity
-            else "dead_letter"
-        )
-        differing[f"{kind}_mismatches"].add(identity)
     return Comparison(
         raw_copies=actual.copies,
         conflicting_copies=len(actual.conflicting),
         spend_mismatch_micros=_apart(_spend(expected), _spend(actual))
         + _apart(_revenue(expected), _revenue(actual)),
-        first={name: sorted(map(str, keys))[:SHOWN] for name, keys in differing.items() if keys},
+        repeated_records=len(actual.repeated),
+        first={
+            name: sorted(map(str, keys))[:SHOWN]
+            for name, keys in {**differing, "repeated_records": actual.repeated}.items()
+            if keys
+        },
         **{name: len(keys) for name, keys in differing.items()},
     )
 

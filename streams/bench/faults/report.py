@@ -43,6 +43,7 @@ class Report(Struct, frozen=True):
     outcome_mismatches: int
     example_mismatches: int
     dead_letter_mismatches: int
+    repeated_records: int
     pending_mismatches: int
     counter_mismatches: int
     spend_mismatch_micros: int
