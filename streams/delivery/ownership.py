@@ -127,7 +127,10 @@ class Ownership:
 
         async def open_one(job: Job) -> Mapping[TP, int]:
             async with at_once:
-                return await job.open()
+                positions = await job.open()
+            for each in self.jobs.values():  # whoever waits for its turn has not stalled
+                each.progressed_at_s = time.monotonic()
+            return positions
 
         return await asyncio.gather(*map(open_one, self.jobs.values()))
 

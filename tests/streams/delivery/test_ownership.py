@@ -1,6 +1,7 @@
 """What becomes of a job that fails."""
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -99,3 +100,12 @@ def test_few_jobs_are_opened_at_once() -> None:
     asyncio.run(app.on_rebalance_complete.send(app))
     assert len(partitions) == len(ownership.jobs)
     assert OPENED_AT_ONCE == CountingJob.most_opening
+
+
+def test_a_job_that_waits_to_be_opened_has_not_stalled() -> None:
+    """While one partition after the other is restored, those that wait for it have made progress, too."""
+    app: Any = OneWorkerApp([TP("views", number) for number in range(8)])
+    ownership = Ownership(app, lambda tp: tp, lambda tp, tps: FailingJob())
+    started_s = time.monotonic()
+    asyncio.run(app.on_rebalance_complete.send(app))
+    assert ownership.stalled_s() <= time.monotonic() - started_s
