@@ -8,7 +8,10 @@ import click
 
 from streams import memory
 from streams.app import new_worker
+from streams.delivery.restore import MissingTopicError
 from streams.settings import Role, Settings
+from streams.state.changelog import RefusedStateError
+from streams.state.versions import LossError
 
 ROLES: tuple[Role, ...] = ("process", "learn", "sink")
 LIBRARIES = {
@@ -18,6 +21,17 @@ LIBRARIES = {
     "kafka": logging.ERROR,
 }
 """What they say below that is noise: kafka-python warns of each member whose assignor is not its own."""
+FOR_OPERATORS = (RefusedStateError, LossError, MissingTopicError)
+"""What only an operator can mend: the sentence says all there is to know, and a traceback nothing."""
+
+
+class WithoutTraceback(logging.Filter):
+    """Lets pass what is logged, without the traceback of what is for operators."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], FOR_OPERATORS):
+            record.exc_info = None
+        return True
 
 
 @click.command(
@@ -50,10 +64,15 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     )
     for name, quietest in LIBRARIES.items():
         logging.getLogger(name).setLevel(max(quietest, logging.getLevelName(log_level)))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(WithoutTraceback())
     memory.tune()
+    made = new_worker(settings, chosen)
     try:
-        new_worker(settings, chosen).execute_from_commandline()
+        made.execute_from_commandline()
     except SystemExit as ended:
+        if isinstance(made.crash_reason, FOR_OPERATORS):
+            click.echo(f"Error: {made.crash_reason}", err=True)
         # All is committed or given up by now. A thread that still waits for a broker must not hold us up.
         logging.shutdown()
         sys.stdout.flush()
