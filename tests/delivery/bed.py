@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from delivery.oracle import expected_results
-from delivery.results import Results, left_results
 from kafka import TopicPartition
 from kafka.admin import MemberToRemove
 
 from schemas.topics import EXAMPLES, INPUTS
 from streams.admin import ask
+from streams.bench.faults.oracle import expected_results
+from streams.bench.faults.results import Results, left_results
 from streams.bench.mix import Mix
 from streams.delivery.clients import confirm, new_producer, send
 from streams.embedded.process import Process

@@ -6,12 +6,13 @@ from pathlib import Path
 import orjson
 import pytest
 from delivery.bed import Bed
-from delivery.log import records_of
-from delivery.results import assert_same, left_results
+from delivery.results import assert_same
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from schemas.dead_letters import decode_dead_letter
 from schemas.topics import CLICKS, DEAD_LETTERS, DECISIONS, STATE, VIEWS
+from streams.bench.faults.log import records_of
+from streams.bench.faults.results import left_results
 from streams.bench.mix import Mix
 from streams.delivery.clients import confirm, new_producer, send
 from streams.lag import committed_offsets

@@ -5,12 +5,12 @@ from random import Random
 
 import numpy as np
 from delivery.bed import Bed
-from delivery.log import records_of
 from delivery.results import assert_same
 
 from models.learner import Learner
 from schemas.examples import decode_example
 from schemas.topics import EXAMPLES, MODEL
+from streams.bench.faults.log import records_of
 from streams.bench.mix import Mix
 from streams.settings import Settings
 
