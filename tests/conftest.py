@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import pytest
 from hypothesis import settings
+from kafka import KafkaAdminClient
 
-from streams.admin import open_admin
+from streams.admin import ask
 from streams.embedded.broker import broker as embedded_broker
 from streams.embedded.kafka import Cluster, kafka
 from streams.embedded.platform import engine as embedded_engine
@@ -27,7 +28,7 @@ settings.load_profile("headrace")
 
 MARKER_OF_FIXTURE = {
     "broker": "broker", "fresh_broker": "broker", "engine": "engine",
-    "kafka_node": "kafka", "fresh_kafka": "kafka", "kafka_cluster": "kafka",
+    "kafka_node": "kafka", "fresh_kafka": "kafka", "kafka_cluster": "kafka", "fresh_cluster": "kafka",
 }  # fmt: skip
 
 
@@ -73,8 +74,7 @@ def fresh_kafka(kafka_node: Cluster) -> Iterator[str]:
     What else a cluster remembers stays: consumer groups, and transactional ids with their epochs.
     """
     yield kafka_node.bootstrap_servers
-    with open_admin(Kafka(bootstrap_servers=kafka_node.bootstrap_servers)) as admin:
-        admin.delete_topics([name for name in admin.list_topics() if not name.startswith("__")])
+    _delete_topics(kafka_node)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,25 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
     """Apache Kafka, three nodes, for one module."""
     with ExitStack() as stack:
         yield _entered_kafka(stack, tmp_path_factory, nodes=3)
+
+
+@pytest.fixture
+def fresh_cluster(kafka_cluster: Cluster) -> Iterator[Cluster]:
+    """Apache Kafka, three nodes in sync and no topics, for one test, which may do to them what it likes."""
+    kafka_cluster.wait_until_in_sync()
+    yield kafka_cluster
+    for node in kafka_cluster.nodes:
+        node.resume()
+        if not node.pid:
+            node.start()
+    _delete_topics(kafka_cluster)
+
+
+def _delete_topics(cluster: Cluster) -> None:
+    def delete(admin: KafkaAdminClient) -> None:
+        admin.delete_topics([name for name in admin.list_topics() if not name.startswith("__")])
+
+    ask(Kafka(bootstrap_servers=cluster.bootstrap_servers), delete)
 
 
 def _entered_kafka(stack: ExitStack, directories: pytest.TempPathFactory, nodes: int) -> Cluster:

@@ -32,7 +32,10 @@ async def load(kafka: Kafka, mix: Mix) -> None:
         create_topics(admin, kafka)
     entries = [(entry_key(entry).encode(), encode(entry), START_MS) for entry in mix.catalog]
     producer = AIOKafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers, max_batch_size=BATCH_BYTES, compression_type=COMPRESSION
+        bootstrap_servers=kafka.bootstrap_servers,
+        enable_idempotence=True,  # else a node that dies may take what only it had acknowledged
+        max_batch_size=BATCH_BYTES,
+        compression_type=COMPRESSION,
     )
     await producer.start()
     try:

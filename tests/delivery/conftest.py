@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from streams.bench.load import load
 from streams.bench.mix import Mix, generate
+from streams.embedded.kafka import Cluster
 from streams.settings import Kafka, Processing, Settings
 
 EVENTS = 60_000
@@ -45,20 +46,27 @@ def broker_fixture(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def settings(request: pytest.FixtureRequest, broker_fixture: str) -> Settings:
-    """Settings of a job of its own: Apache Kafka remembers groups and transactional ids of earlier tests."""
-    bootstrap_servers = request.getfixturevalue(broker_fixture)
-    group_id = f"headrace-{uuid.uuid4()}"
-    return replace(
-        SETTINGS, kafka=replace(SETTINGS.kafka, bootstrap_servers=bootstrap_servers, group_id=group_id)
-    )
+def empty(request: pytest.FixtureRequest, broker_fixture: str, tmp_path: Path) -> Iterator[Bed]:
+    """A bed whose broker holds nothing."""
+    kafka = own_group(replace(SETTINGS.kafka, bootstrap_servers=request.getfixturevalue(broker_fixture)))
+    expires_sessions = broker_fixture == "fresh_kafka"
+    with bed(replace(SETTINGS, kafka=kafka), tmp_path, expires_sessions) as made:
+        yield made
 
 
 @pytest.fixture
-def empty(settings: Settings, broker_fixture: str, tmp_path: Path) -> Iterator[Bed]:
-    """A bed whose broker holds nothing."""
-    with bed(settings, tmp_path, expires_sessions=broker_fixture == "fresh_kafka") as made:
+def replicated(fresh_cluster: Cluster, stream: Mix, tmp_path: Path) -> Iterator[Bed]:
+    """A bed over three nodes that hold the whole stream, every record on each of them."""
+    servers = fresh_cluster.bootstrap_servers
+    kafka = own_group(replace(SETTINGS.kafka, bootstrap_servers=servers, replication_factor=3))
+    with bed(replace(SETTINGS, kafka=kafka), tmp_path, expires_sessions=True) as made:
+        asyncio.run(load(kafka, stream))
         yield made
+
+
+def own_group(kafka: Kafka) -> Kafka:
+    """Apache Kafka remembers the groups and transactional ids of earlier tests."""
+    return replace(kafka, group_id=f"headrace-{uuid.uuid4()}")
 
 
 @pytest.fixture
