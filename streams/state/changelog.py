@@ -8,6 +8,7 @@ from aiokafka.structs import TopicPartition
 from schemas.topics import INPUTS, STATE, TOPICS
 from streams.delivery.restore import count_partitions, open_reader, partition_counts, read_all, read_from
 from streams.settings import Kafka
+from streams.state.gathering import Gathering
 from streams.state.partition import PartitionState
 from streams.state.rows import META_KEY, ChangelogError, decode_rows
 
@@ -27,9 +28,11 @@ async def restore(kafka: Kafka, partition: int, state: PartitionState) -> None:
     """
     async with open_reader(kafka) as reader:
         count = await count_input_partitions(reader)
-    records = [record async for record in read_all(kafka, STATE.name, partition)]
+    newest = Gathering()
+    async for key, value in read_all(kafka, STATE.name, partition):
+        newest.add(key, value)
     try:
-        state.restore(records)
+        state.restore(newest)
     except ChangelogError as error:
         raise await refused(kafka, partition, error) from None
     written_for = state.partitions if state.restored else await _written_for(kafka)

@@ -8,6 +8,7 @@ from models.profiles import DAY_MS, PROFILE
 from streams.settings import Processing
 from streams.settings import State as Caps
 from streams.state.event_ids import EventIds
+from streams.state.gathering import Gathering
 from streams.state.pool import Pool
 from streams.state.rows import (
     CLICK,
@@ -93,25 +94,16 @@ class PartitionState:
                 profiles.remove(key)
         as_of_ms[slots] = 0
 
-    def restore(self, records: Iterable[Record]) -> None:
+    def restore(self, records: Iterable[Record] | Gathering) -> None:
         """Load the state from changelog records, oldest first; the last record of a key counts.
 
         Raises ``ChangelogError`` where a record was written by a newer release or is damaged.
         """
-        kinds: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for key, value in dict(records).items():
-            if value is not None:
-                kinds.setdefault(key[:1], []).append((key, value))
+        newest = records if isinstance(records, Gathering) else Gathering.of(records)
         for pool in self.pools:
-            pool.load(decode_rows(pool.kind, (value for _, value in kinds.get(pool.kind, ()))))
-        self.event_ids.load(
-            [
-                (int.from_bytes(key[1:], "little"), decode_rows(b"I", [value]))
-                for key, value in kinds.get(b"I", ())
-            ]
-        )
-        for _, value in kinds.get(b"M", ()):
-            meta = decode_rows(b"M", [value])[0]
+            pool.load(newest.rows(pool.kind))
+        self.event_ids.load([(key, decode_rows(b"I", [value])) for key, value in newest.values(b"I")])
+        for meta in newest.rows(b"M"):
             self.stream_ms = int(meta["stream_ms"])
             self.offsets = meta["offsets"].tolist()
             self.partitions = int(meta["partitions"])

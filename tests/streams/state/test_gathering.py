@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.state.gathering import Gathering
+from streams.state.rows import REQUEST, ChangelogError, decode_rows, encode_key, encode_rows
+
+KIND = b"R"
+
+
+def record(key, ts_ms):
+    """A request's changelog record; without a time it deletes, with a negative one it has another size."""
+    if ts_ms is None:
+        return encode_key(KIND, key), None
+    row = np.zeros(1, REQUEST)
+    row["key"], row["ts_ms"] = key, abs(ts_ms)
+    value = encode_rows(row)[0]
+    return encode_key(KIND, key), value * 2 if ts_ms < 0 else value
+
+
+def content(rows):
+    return sorted(zip(rows["key"].tolist(), rows["ts_ms"].tolist(), strict=True))
+
+
+times_ms = st.none() | st.integers(1, 99) | st.integers(-99, -1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), times_ms), max_size=40))
+def test_the_newest_record_of_each_key_is_left(story):
+    """Whatever came, went and came again, in whatever size, a dictionary of the records would hold."""
+    records = [record(key, ts_ms) for key, ts_ms in story]
+    expected = {key: value for key, value in dict(records).items() if value is not None}
+    gathering = Gathering.of(records)
+    assert expected == {encode_key(KIND, key): value for key, value in gathering.values(KIND)}
+    assert content(decode_rows(KIND, expected.values())) == content(gathering.rows(KIND))
+
+
+def test_a_kind_without_records_has_no_rows():
+    """Nothing was written of it, or all of it was deleted."""
+    gathering = Gathering.of([record(1, 5), record(1, None)])
+    assert [0, 0] == [len(gathering.rows(kind)) for kind in (KIND, b"P")]
+
+
+def test_a_damaged_value_is_named():
+    """The error holds the very value that is wrong, so that its place in the topic can be found."""
+    good, (key, value) = record(1, 5), record(2, 6)
+    damaged = value[:-1] + bytes([value[-1] ^ 1])
+    with pytest.raises(ChangelogError) as caught:
+        Gathering.of([good, (key, damaged)]).rows(KIND)
+    assert damaged == caught.value.value
