@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
+from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from streams.delivery.transport import BatchApp, Fetched, Mark, Rows
@@ -56,6 +57,8 @@ class Ownership:
         self._new_job = new_job
         self._groups: dict[Any, set[TP]] = {}
         self._positions: dict[TP, int] = {}
+        self._taken: dict[TP, int] = {}
+        """Next offset of each partition that some job has taken from, or was to be read from."""
         self._member_ids: set[str] = set()
         self._opened = False
         self._lock = asyncio.Lock()
@@ -73,7 +76,7 @@ class Ownership:
                 for group, job in self.jobs.items():
                     tps = self._groups[group]
                     await job.take(
-                        {tp: rows for tp, rows in fetched.rows.items() if tp in tps},
+                        {tp: self._not_yet_taken(tp, rows) for tp, rows in fetched.rows.items() if tp in tps},
                         {tp: mark for tp, mark in fetched.marks.items() if tp in tps},
                         fetched.generation,
                     )
@@ -82,6 +85,19 @@ class Ownership:
                 await self._let_go(finish=False)
                 raise
             self.app.held = frozenset(tp for job in self.jobs.values() for tp in job.full())
+
+    def _not_yet_taken(self, tp: TP, rows: list[ConsumerRecord]) -> list[ConsumerRecord]:
+        """The rows from the partition's next offset on.
+
+        A fetch that was under way when the partition was assigned may have begun at the group's offset, which
+        the broker may tell late: before the seek, and yet of this generation. The seek reads on from there.
+        """
+        taken = self._taken.get(tp, 0)
+        if rows and rows[0].offset < taken:
+            rows = [row for row in rows if row.offset >= taken]
+        if rows:
+            self._taken[tp] = rows[-1].offset + 1
+        return rows
 
     def stalled_s(self) -> float:
         """For how long some job has had work and made no progress."""
@@ -114,6 +130,7 @@ class Ownership:
             self.jobs = {group: self._new_job(group, tps) for group, tps in sorted(groups.items())}
             opened = await self._open_all()
             self._positions = {tp: offset for positions in opened for tp, offset in positions.items()}
+            self._taken = dict(self._positions)
             if self.jobs:
                 logger.info(
                     "%s: generation %s, %d partition groups restored",

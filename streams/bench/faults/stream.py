@@ -53,7 +53,8 @@ class Stream(Struct, frozen=True):
 def disturb(mix: Mix, seed: int, skewed: bool) -> Stream:
     """Disturb a mix; the same arguments give the same bytes.
 
-    With ``skewed`` the purchases of each partition come by some time too late, up to an hour of event time.
+    With ``skewed`` the purchases of each partition come some time too late, up to an hour of event time, but
+    in their order: of two orders beyond the lateness horizon the first to come is the click's conversion.
     Exposures and clicks name the decisions that will be made: offsets that move are followed.
     """
     random = Random(seed)
@@ -86,7 +87,7 @@ def _scatter(random: Random, rows: list[Record], lag_ms: int, counts: dict[str, 
     placed: Placed = []
     for place, (key, value, ts_ms) in enumerate(rows):
         comes_ms = ts_ms + lag_ms
-        if random.random() < OUT_OF_ORDER_SHARE:
+        if random.random() < OUT_OF_ORDER_SHARE and not lag_ms:
             comes_ms += random.randrange(SHIFT_MS)
             counts["out_of_order"] += 1
         placed.append((place, (key, value, comes_ms)))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from streams.delivery.fetching import Row
 from streams.delivery.ownership import OPENED_AT_ONCE, Ownership
 from streams.delivery.transport import Fetched
 
@@ -90,6 +91,45 @@ class CountingJob(FailingJob):
         await asyncio.sleep(0)
         CountingJob.opening -= 1
         return {}
+
+
+class ReadingJob(FailingJob):
+    """Remembers the offsets that it was given; it is to be read from offset 5."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+
+    async def open(self) -> Mapping[TP, int]:
+        return {VIEWS_0: 5}
+
+    async def take(self, rows: Any, marks: Any, generation: int) -> None:
+        self.offsets += [row.offset for row in rows[VIEWS_0]]
+
+    async def finish(self) -> None:
+        """Nothing to commit."""
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+
+def test_what_was_fetched_before_the_seek_is_not_taken_twice() -> None:
+    """A fetch from an older offset may come with the new generation: a job gets each offset once, in order."""
+    job = ReadingJob()
+
+    async def poll(*offsets: int) -> None:
+        rows: Any = [Row(offset, 0, None, b"") for offset in offsets]
+        await ownership.take(Fetched({VIEWS_0: rows}, {}, 1))
+
+    async def read_before_and_after_the_seek() -> None:
+        await app.on_rebalance_complete.send(app)
+        await poll(3, 4, 5, 6)
+        await poll(5, 6, 7)
+        await poll(9)
+
+    app: Any = OneWorkerApp()
+    ownership = Ownership(app, lambda tp: tp, lambda tp, tps: job)
+    asyncio.run(read_before_and_after_the_seek())
+    assert [5, 6, 7, 9] == job.offsets
 
 
 def test_few_jobs_are_opened_at_once() -> None:
