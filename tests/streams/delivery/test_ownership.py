@@ -113,7 +113,7 @@ class ReadingJob(FailingJob):
 
 
 def test_what_was_fetched_before_the_seek_is_not_taken_twice() -> None:
-    """A fetch from an older offset may come with the new generation: a job gets each offset once, in order."""
+    """A fetch from an older offset may come with the new generation; a job takes each offset once."""
     job = ReadingJob()
 
     async def poll(*offsets: int) -> None:
