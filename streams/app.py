@@ -4,10 +4,12 @@ From here to a decision: this file, ``agents/process.py``, ``processor/processor
 ``processor/deciding.py``, ``models/placement.py``.
 """
 
+import asyncio
 import logging
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 import faust
@@ -28,6 +30,7 @@ from streams.delivery.broadcast import Broadcast
 from streams.delivery.clients import new_producer
 from streams.delivery.neighbours import Neighbours, client_id
 from streams.delivery.ownership import Job, Ownership
+from streams.delivery.transaction import CLOSE_TIMEOUT_S
 from streams.delivery.transport import SCHEME, BatchApp
 from streams.delivery.watchdog import Watchdog
 from streams.settings import Role, Settings
@@ -193,5 +196,7 @@ class Producer(mode.Service):
         await self.client.start()
 
     async def on_stop(self) -> None:
+        """What a broker that is away has not got yet belongs to events that will be processed again."""
         if self.client is not None:
-            await self.client.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.client.stop(), CLOSE_TIMEOUT_S)

@@ -10,6 +10,9 @@ from faust.types import TP
 from streams.delivery.clients import Message, confirm, new_producer, send
 from streams.settings import Kafka
 
+CLOSE_TIMEOUT_S = 2.0
+"""Of a producer: what it has sent and not heard of may be lost."""
+
 
 class Transactions:
     """A transactional producer whose id belongs to a partition, not to a worker.
@@ -55,5 +58,12 @@ class Transactions:
         await producer.commit_transaction()
 
     async def close(self) -> None:
-        """Stop the producer; what was not committed is aborted by the broker or by the next owner."""
-        await asyncio.wait_for(self._producer.stop(), self._timeout_s)
+        """Stop the producer; what was not committed is aborted by the broker or by the next owner.
+
+        So nothing is waited for that a broker which is away has not got yet. Raises ``TimeoutError`` then.
+        """
+        try:
+            await asyncio.wait_for(self._producer.stop(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            await self._producer.client.close()
+            raise

@@ -3,10 +3,8 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,6 +18,7 @@ _ERROR = re.compile(r"[\w.]+(Error|Exception|Fenced)\b")
 
 RESTART_AFTER_S = 0.5
 """As Kubernetes, systemd and the like: not at once."""
+POLL_S = 0.02
 STOP_TIMEOUT_S = 15.0
 """A worker that is told to stop has 10 s for its last checkpoint."""
 
@@ -42,13 +41,6 @@ class Worker(Process):
         """Its exit status; None while it runs."""
         return self._child.poll() if self._child is not None else 0
 
-    def wait(self, timeout_s: float) -> int | None:
-        """Its exit status, once it has one; None if it runs on."""
-        assert self._child is not None
-        with suppress(subprocess.TimeoutExpired):
-            self._child.wait(timeout_s)
-        return self.status
-
     def last_error(self) -> str:
         """The last line of its log that names an exception; else the last line."""
         with self.log_path.open("rb") as log:
@@ -69,6 +61,7 @@ class Crew:
         self._directory = directory
         self._workers: list[Worker | None] = [None] * size
         self._due_s = [0.0] * size
+        self._leaving: list[tuple[Worker, float]] = []
         self._began_s = time.monotonic()
 
     def __len__(self) -> int:
@@ -76,6 +69,7 @@ class Crew:
 
     def supervise(self) -> None:
         """Start whoever is missing; call it often."""
+        self._see_off()
         for place, worker in enumerate(self._workers):
             if worker is not None and worker.status is not None:
                 self._note(worker)
@@ -94,12 +88,10 @@ class Crew:
         return self._workers[victim % len(self._workers)]
 
     def dismiss(self, worker: Worker) -> None:
-        """Let a worker that was taken out end in order; it is noted if it does not."""
+        """Tell a worker that was taken out to end; it is noted if it does not do so in time and in order."""
         worker.send(signal.SIGTERM)
         worker.resume()  # a frozen one would hear nothing
-        if worker.wait(STOP_TIMEOUT_S) != 0:
-            self._note(worker)
-        worker.kill()
+        self._leaving.append((worker, time.monotonic() + STOP_TIMEOUT_S))
 
     def stop(self) -> None:
         """Let all end in order."""
@@ -107,6 +99,18 @@ class Crew:
             worker = self.take(place)
             if worker is not None:
                 self.dismiss(worker)
+        while self._leaving:
+            self._see_off()
+            time.sleep(POLL_S)
+
+    def _see_off(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        for worker, until_s in leaving:
+            if worker.status is None and time.monotonic() < until_s:
+                self._leaving.append((worker, until_s))
+            elif worker.status != 0:
+                self._note(worker)
+                worker.kill()
 
     def _note(self, worker: Worker) -> None:
         at_s = round(time.monotonic() - self._began_s, 1)
@@ -129,6 +133,6 @@ class Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
+        for worker in (*self._workers, *(worker for worker, _ in self._leaving)):
             if worker is not None:
                 worker.kill()
