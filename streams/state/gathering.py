@@ -6,6 +6,8 @@ import numpy as np
 
 from streams.state.rows import ChangelogError, Record, Rows, decode_rows
 
+FIRST_BYTES = 4096
+
 
 class Gathering:
     """Takes records one by one, oldest first.
@@ -51,43 +53,54 @@ class _Values:
     """The newest values of one kind by key."""
 
     def __init__(self) -> None:
-        self._block = bytearray()
         self._size = 0
         self._place_of: dict[int, int] = {}
         self._free: list[int] = []
+        self._end = 0
         self._others: dict[int, bytes] = {}
+        self._block = np.empty(FIRST_BYTES, np.uint8)
+        self._bytes = self._block.data
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         for key, place in self._place_of.items():
-            yield key, bytes(self._block[place : place + self._size])
+            yield key, bytes(self._bytes[place : place + self._size])
         yield from self._others.items()
 
-    def packed(self) -> list[bytes]:
+    def packed(self) -> list[bytes | memoryview]:
         """All values in as few pieces as there may be."""
+        others: list[bytes | memoryview] = list(self._others.values())
         if not self._place_of:
-            return list(self._others.values())
-        rows = np.frombuffer(bytes(self._block), f"V{self._size}")
+            return others
+        block = self._block[: self._end]
         if self._free:
             places = np.fromiter(self._place_of.values(), np.int64, len(self._place_of))
-            rows = rows[places // self._size]
-        return [rows.tobytes(), *self._others.values()]
+            block = block.reshape(-1, self._size)[places // self._size].reshape(-1)
+        return [block.data.toreadonly(), *others]
 
     def put(self, key: int, value: bytes | None) -> None:
         self._others.pop(key, None)
         if not self._size and value:
             self._size = len(value)
-        if value is not None and len(value) == self._size:
-            place = self._place_of.get(key)
-            if place is not None:
-                self._block[place : place + self._size] = value
-            elif self._free:
-                place = self._place_of[key] = self._free.pop()
-                self._block[place : place + self._size] = value
-            else:
-                self._place_of[key] = len(self._block)
-                self._block += value
+        if value is None or len(value) != self._size:
+            if (freed := self._place_of.pop(key, None)) is not None:
+                self._free.append(freed)
+            if value is not None:
+                self._others[key] = value
             return
-        if (freed := self._place_of.pop(key, None)) is not None:
-            self._free.append(freed)
-        if value is not None:
-            self._others[key] = value
+        place = self._place_of.get(key)
+        if place is None:
+            place = self._place_of[key] = self._free.pop() if self._free else self._next_place()
+        self._bytes[place : place + self._size] = value
+
+    def _next_place(self) -> int:
+        place = self._end
+        self._end += self._size
+        if self._end > len(self._block):
+            self._grow(2 * self._end)
+        return place
+
+    def _grow(self, size: int) -> None:
+        # By numpy, which asks for large pages: on some machines they make the difference.
+        grown = np.empty(size, np.uint8)
+        grown[: len(self._block)] = self._block
+        self._block, self._bytes = grown, grown.data

@@ -160,7 +160,7 @@ Record = tuple[bytes, bytes | None]
 class ChangelogError(ValueError):
     """A changelog record was written by a newer release, or is damaged."""
 
-    def __init__(self, reason: str, value: bytes) -> None:
+    def __init__(self, reason: str, value: bytes | memoryview) -> None:
         super().__init__(reason)
         self.value = value
         """Of the record."""
@@ -185,18 +185,18 @@ def encode_block(rows: Rows) -> bytes:
     return b"".join(encode_rows(rows))
 
 
-def decode_rows(kind: bytes, values: Iterable[bytes]) -> Rows:
+def decode_rows(kind: bytes, values: Iterable[bytes | memoryview]) -> Rows:
     """Rows of many changelog values of one kind, or of blocks, in the kind's newest layout.
 
     Raises ``ChangelogError`` where a value has a newer version, a wrong size or a wrong checksum.
     """
     values = list(values)
-    versions = {value[:1] for value in values}
+    versions = {bytes(value[:1]) for value in values}
     if len(versions) == 1:
         return _decode(kind, values)
     parts, places = [np.zeros(0, KINDS[kind].dtype)], [np.zeros(0, np.int64)]
     for version in versions:
-        indices = [index for index, value in enumerate(values) if value[:1] == version]
+        indices = [index for index, value in enumerate(values) if bytes(value[:1]) == version]
         of_version = [values[index] for index in indices]
         parts.append(_decode(kind, of_version))
         size = len(b"".join(of_version)) // len(parts[-1])
@@ -237,7 +237,7 @@ def _encode(rows: Rows, version: int) -> list[bytes]:
     return [whole[i : i + size] for i in range(0, len(whole), size)]
 
 
-def _decode(kind: bytes, values: Sequence[bytes]) -> Rows:
+def _decode(kind: bytes, values: Sequence[bytes | memoryview]) -> Rows:
     """Rows of values that have one version."""
     name, newest_dtype, newest = KINDS[kind]
     version = values[0][0] if values[0] else 0
@@ -256,7 +256,7 @@ def _decode(kind: bytes, values: Sequence[bytes]) -> Rows:
             raise ChangelogError(
                 f"{name}: expected multiples of {size} bytes, got {len(value)}: the record is damaged", value
             )
-    framed = np.frombuffer(b"".join(values), framed_dtype)
+    framed = np.frombuffer(values[0] if len(values) == 1 else b"".join(values), framed_dtype)
     wrong = framed["version"] != version
     wrong |= framed["checksum"] != _checksums(_stored(framed), _seed(framed_dtype, version))
     if version not in layouts or wrong.any():
