@@ -15,7 +15,7 @@ MAX_TS_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z
 MAX_MICROS = 10**15  # a thousand million units of any currency; sums of 9,000 such stay inside int64
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
-"""An identifier that must be there: 1 to 64 characters."""
+"""An identifier, never empty: 1 to 64 characters."""
 
 OptionalId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
 """An identifier that may be empty, which means "none"."""

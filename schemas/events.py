@@ -13,8 +13,13 @@ from msgspec.json import Decoder
 from schemas.bounds import Currency, DecisionId, Id, Label, Micros, OptionalId, Probability, TimestampMs
 
 Page = Literal["home", "listing", "search", "item", "cart", "checkout", "other"]
+"""Kind of page."""
+
 Position = Annotated[int, Meta(ge=0, le=1000)]
+"""Rank on the page, 1 is the top; 0 is unknown."""
+
 Segments = Annotated[tuple[Label, ...], Meta(max_length=4)]
+"""Up to four words of the shop about the user or the visit; each is a feature by its place."""
 
 
 class Slot(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -25,7 +30,6 @@ class Slot(Struct, frozen=True, gc=False, omit_defaults=True):
     kind: Literal["ad", "promotion"] = "ad"
     """What may stand there."""
     position: Position = 0
-    """Rank on the page, 1 is the top; 0 is unknown."""
 
 
 class View(Struct, frozen=True, gc=False, omit_defaults=True, tag="view"):
@@ -46,7 +50,6 @@ class View(Struct, frozen=True, gc=False, omit_defaults=True, tag="view"):
     device: Label = ""
     country: Label = ""
     segments: Segments = ()
-    """Up to four words of the shop about the user or the visit; each is a feature by its place."""
     slots: Annotated[tuple[Slot, ...], Meta(max_length=16)] = ()
     """The places that ask for a decision; the index in this list is part of the decision's identity."""
 
@@ -55,7 +58,7 @@ class Exposure(Struct, frozen=True, gc=False, omit_defaults=True, tag="exposure"
     """An ad or promotion was shown.
 
     It echoes our decision (``decision_id``), or reports another system's choice with the propensity it
-    was made with, so that foreign logs can warm the learners.
+    was made with, so that foreign logs can warm the learners. It names an ad or a promotion, never both.
     """
 
     event_id: Id
@@ -84,12 +87,16 @@ class Exposure(Struct, frozen=True, gc=False, omit_defaults=True, tag="exposure"
 
 
 class Click(Struct, frozen=True, gc=False, omit_defaults=True, tag="click"):
-    """A click on an ad or a promotion, on an item, or add-to-cart."""
+    """A click on an ad or a promotion, on an item, or add-to-cart.
+
+    Of an ad or a promotion it names the decision or the exposure that was clicked.
+    """
 
     event_id: Id
     user_id: Id
     ts_ms: TimestampMs
     kind: Literal["ad", "promotion", "item", "add_to_cart"]
+    """What was clicked."""
     shop_id: Id = "main"
     session_id: OptionalId = ""
     decision_id: DecisionId = ""
@@ -113,6 +120,7 @@ class Line(Struct, frozen=True, gc=False, omit_defaults=True):
 
     item_id: Id
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)]
+    """How many were bought."""
     unit_price_micros: Micros
     """Price of one, after discounts, in the currency of the order."""
     category: Label = ""
@@ -128,6 +136,7 @@ class Purchase(Struct, frozen=True, gc=False, omit_defaults=True, tag="purchase"
     amount_micros: Micros
     """What the customer paid for the whole order, in ``currency``."""
     lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=1000)]
+    """What was bought."""
     shop_id: Id = "main"
     session_id: OptionalId = ""
     currency: Currency = ""

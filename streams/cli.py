@@ -21,6 +21,7 @@ COMMANDS = {
     "query": "streams.commands.query:query",
     "repartition": "streams.commands.repartition:repartition",
     "replay": "streams.commands.replay:replay",
+    "schema": "streams.commands.schema:schema",
     "worker": "streams.commands.worker:worker",
 }
 

@@ -29,5 +29,5 @@ def test_every_kind_of_event_has_an_example() -> None:
 
 def test_every_command_is_listed() -> None:
     """The table of commands and the command line name the same."""
-    listed = set(re.findall(r"^\| `headrace (\w+)", README, re.MULTILINE))
+    listed = set(re.findall(r"^\| `headrace ([\w-]+)", README, re.MULTILINE))
     assert set(COMMANDS) == listed
