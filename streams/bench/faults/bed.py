@@ -8,6 +8,8 @@ from streams.bench.faults.plan import CLUSTER_KINDS, ONE_NODE_KINDS, WORKER_KIND
 from streams.embedded.broker import broker
 from streams.embedded.kafka import Cluster, kafka
 
+STORE_LEFT_OUT = "the ClickHouse server bed has no table for decisions: tests/delivery/test_store.py kills it"
+
 
 class Bed:
     """A broker, or several."""
@@ -31,7 +33,7 @@ class Bed:
     @property
     def left_out(self) -> Mapping[Kind, str]:
         """What cannot, and why."""
-        missing: dict[Kind, str] = {"kill-store": "no ClickHouse server bed"}
+        missing: dict[Kind, str] = {"kill-store": STORE_LEFT_OUT}
         if self.cluster is None:
             missing |= dict.fromkeys(
                 ("kill-node", "stop-node", "kill-cluster"),
