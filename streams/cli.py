@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from streams.settings import SettingsError, load
+from streams.settings import SettingsError, load_with_sources
 
 COMMANDS = {
     "bench": "streams.commands.bench:bench",
@@ -22,8 +22,12 @@ COMMANDS = {
     "repartition": "streams.commands.repartition:repartition",
     "replay": "streams.commands.replay:replay",
     "schema": "streams.commands.schema:schema",
+    "settings": "streams.commands.settings:settings",
     "worker": "streams.commands.worker:worker",
 }
+
+SOURCES = "headrace.sources"
+"""Key of click's ``meta`` under which a command finds where the settings come from."""
 
 
 class LazyGroup(click.Group):
@@ -65,6 +69,6 @@ def main(ctx: click.Context, config: Path | None, overrides: tuple[str, ...]) ->
             raise click.UsageError(f"--set {override}: expected SECTION.NAME=VALUE")
         pairs[name] = value
     try:
-        ctx.obj = load(config, overrides=pairs)
+        ctx.obj, ctx.meta[SOURCES] = load_with_sources(config, overrides=pairs)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None

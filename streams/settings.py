@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -18,8 +18,11 @@ Role = Literal["process", "learn", "sink"]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Secret = Annotated[str, Meta(extra={"secret": True})]
+"""Text that is never shown."""
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
+SECRET_SHOWN = "***"
 
 
 class SettingsError(ValueError):
@@ -125,7 +128,7 @@ class ClickHouse(Struct, frozen=True, forbid_unknown_fields=True):
     """A ClickHouse server's host, native protocol; empty means the embedded engine."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 9000
     user: str = "default"
-    password: str = ""
+    password: Secret = ""
     database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "headrace"
     secure: bool = False
     engine_url: str = ""
@@ -156,6 +159,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 SECTIONS: dict[str, type[Struct]] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
 
+Sources = Mapping[str, str]
+"""Where a setting (``section.name``) comes from, in words; one that has its default is not in it."""
+
 
 def load(
     path: Path | None = None,
@@ -170,6 +176,19 @@ def load(
     Traceback (most recent call last):
     ...
     streams.settings.SettingsError: kafka.partitions = 'x' (from the command line): Expected `int`, got `str`
+    """
+    return load_with_sources(path, environment, overrides)[0]
+
+
+def load_with_sources(
+    path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> tuple[Settings, Sources]:
+    """As ``load``, and where each setting comes from.
+
+    >>> load_with_sources(environment={}, overrides={"kafka.partitions": "4"})[1]
+    {'kafka.partitions': 'the command line'}
     """
     environment = os.environ if environment is None else environment
     if path is None and environment.get(ENVIRONMENT_PREFIX + "CONFIG"):
@@ -201,12 +220,22 @@ def load(
             try:
                 msgspec.convert({key: value}, struct, strict=False)
             except msgspec.ValidationError as error:
-                shown = "***" if key == "password" else repr(value)
+                shown = SECRET_SHOWN if is_secret(f"{section}.{key}") else repr(value)
                 expected = str(error).partition(" - at ")[0]
                 where = sources[f"{section}.{key}"]
                 raise SettingsError(f"{section}.{key} = {shown} (from {where}): {expected}") from None
         built[section] = msgspec.convert(values[section], struct, strict=False)
-    return Settings(**built)
+    return Settings(**built), sources
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting's value must not be shown.
+
+    >>> is_secret("clickhouse.password")
+    True
+    """
+    section, _, key = name.partition(".")
+    return bool(get_type_hints(SECTIONS[section], include_extras=True)[key] == Secret)
 
 
 def variable_to_name(variable: str) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from schemas.catalog import Entry
 from schemas.events import Event
 from streams.cli import COMMANDS
+from streams.settings import SECTIONS
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"^```json\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -31,3 +32,10 @@ def test_every_command_is_listed() -> None:
     """The table of commands and the command line name the same."""
     listed = set(re.findall(r"^\| `headrace ([\w-]+)", README, re.MULTILINE))
     assert set(COMMANDS) == listed
+
+
+def test_every_setting_it_names_exists() -> None:
+    """The table of settings has none that was renamed."""
+    named = re.findall(r"^\| `(\w+)\.(\w+)` \|", README, re.MULTILINE)
+    assert named
+    assert [] == [(section, key) for section, key in named if key not in SECTIONS[section].__struct_fields__]

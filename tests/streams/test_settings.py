@@ -51,3 +51,10 @@ def test_what_cannot_be_used_is_named(variable: str, value: str, sentence: str) 
     with pytest.raises(SettingsError) as caught:
         load(environment={variable: value})
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_secret_is_not_in_the_message() -> None:
+    """Of a password only the name and the source are shown."""
+    with pytest.raises(SettingsError) as caught:
+        load(overrides={"clickhouse.password": 7})  # type: ignore[dict-item]
+    assert "clickhouse.password = *** (from the command line): Expected `str`, got `int`" == str(caught.value)
