@@ -15,6 +15,7 @@ from kafka import KafkaAdminClient
 
 from streams.admin import ask
 from streams.embedded.broker import broker as embedded_broker
+from streams.embedded.clickhouse import Server, clickhouse
 from streams.embedded.kafka import Cluster, kafka
 from streams.embedded.platform import engine as embedded_engine
 from streams.embedded.process import MissingPackageError
@@ -101,6 +102,13 @@ def _delete_topics(cluster: Cluster) -> None:
         admin.delete_topics([name for name in admin.list_topics() if not name.startswith("__")])
 
     ask(Kafka(bootstrap_servers=cluster.bootstrap_servers), delete)
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ClickHouse server that the whole session shares; whoever ends it starts it again."""
+    with ExitStack() as stack:
+        yield _entered(stack, clickhouse(tmp_path_factory.mktemp("clickhouse")))
 
 
 def _entered_kafka(stack: ExitStack, directories: pytest.TempPathFactory, nodes: int) -> Cluster:

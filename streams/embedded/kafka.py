@@ -1,23 +1,17 @@
 """Apache Kafka on this machine: a test bed whose nodes can be killed, paused and started again.
 
-``python -m streams.embedded.kafka --nodes 3`` prints the bootstrap servers and runs until Ctrl-C. It needs a
-source checkout (``deploy/testbeds/kafka`` has the pinned version and the nodes' settings), Java 17 or newer,
-and Maven for the first start. KRaft: every node is broker and controller. Bound to 127.0.0.1, without TLS
-or users.
+It needs a source checkout (``deploy/testbeds/kafka`` has the pinned version and the nodes' settings), Java 17
+or newer, and Maven for the first start. KRaft: every node is broker and controller. Bound to 127.0.0.1,
+without TLS or users.
 """
 
 import shutil
-import signal
 import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
 from kafka.errors import KafkaError
 
 from streams.admin import NoBrokerError, open_admin
@@ -182,34 +176,3 @@ def _new_nodes(directory: Path, count: int, port: int, jars_dir: Path) -> list[N
         lines = "".join(f"{name}={value}\n" for name, value in own.items())
         node.properties_path.write_text(f"{shared}\n{lines}")
     return nodes
-
-
-@click.command()
-@click.option(
-    "--nodes", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Size of the cluster."
-)
-@click.option(
-    "--port", type=click.IntRange(1, 65535), help="The first node's TCP port (default: a free one)."
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where it keeps data, settings and logs (default: a directory that is removed at the end).",
-)
-def main(nodes: str, port: int | None, data_dir: Path | None) -> None:
-    """Run Apache Kafka; print its bootstrap servers once all nodes serve; stop it at Ctrl-C or SIGTERM."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
-    with tempfile.TemporaryDirectory(prefix="headrace-kafka-") as scratch:
-        try:
-            with kafka(data_dir or Path(scratch), int(nodes), port) as cluster:
-                for node in cluster.nodes:
-                    click.echo(f"{node.name}: {node.address}, pid {node.pid}, {node.log_path}", err=True)
-                click.echo(cluster.bootstrap_servers)
-                threading.Event().wait()
-        except ProcessError as error:
-            raise click.ClickException(str(error)) from None
-
-
-if __name__ == "__main__":
-    main()

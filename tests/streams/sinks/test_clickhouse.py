@@ -4,100 +4,49 @@ Debian's server is of 2018: it has no DateTime64, Map, codecs or deduplication t
 under the same code here. Tokens, the real DDL and the queries are tested on the embedded engine.
 """
 
-import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 
 import orjson
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
+from reduced_tables import create_reduced_tables
 
+from schemas.dead_letters import DeadLetter
+from schemas.model import Progress, encode_model_record
 from schemas.outcomes import Outcome
-from streams.embedded.process import Process, free_port
+from streams.embedded.clickhouse import Server
+from streams.embedded.process import free_port
 from streams.settings import ClickHouse
 from streams.sinks.clickhouse import ClickHouseStore
 from streams.sinks.store import RefusedError, UncertainError
 from streams.sinks.writer import Writer
 
-CONFIG = """
-<yandex>
-    <logger><level>warning</level><console>1</console></logger>
-    <listen_host>127.0.0.1</listen_host>
-    <tcp_port>{port}</tcp_port>
-    <path>{data_dir}/</path>
-    <tmp_path>{data_dir}/tmp/</tmp_path>
-    <mark_cache_size>67108864</mark_cache_size>
-    <users_config>{users_path}</users_config>
-</yandex>
-"""
-USERS = """
-<yandex>
-    <users><default>
-        <password></password><profile>default</profile><quota>default</quota>
-        <networks><ip>127.0.0.1</ip></networks>
-    </default></users>
-    <profiles><default/></profiles>
-    <quotas><default/></quotas>
-</yandex>
-"""
-OUTCOMES = """
-CREATE TABLE outcomes (
-    outcome_id String, kind String, ts_ms Int64, shop_id String, decision_id String, exposure_id String,
-    user_id String, ad_id String, promotion_id String, campaign_id String, slot_id String, position UInt16,
-    propensity Float64, revenue_micros Int64, delay_ms Int64, order_id String,
-    topic_partition UInt16, topic_offset Int64
-) ENGINE = MergeTree ORDER BY outcome_id
-"""
 OUTCOME = Outcome(
     outcome_id="click-clicks-1-7", kind="click", ts_ms=1_790_000_000_123, shop_id="main",
     decision_id="views-1-3-0", exposure_id="views-1-4", user_id="u1", ad_id="a1", promotion_id="",
     campaign_id="c1", slot_id="", position=0, propensity=0.0, revenue_micros=0, delay_ms=900, order_id="",
 )  # fmt: skip
+PROGRESS = Progress(
+    task="ctr", model="mean", version=-1, ts_ms=1_790_000_000_123, examples=0, positives=0, log_loss=None,
+    auc=None, calibration=None, scored_share=1.0, learned_share=0.5, weight_sum=0.0, loss_sum=0.0,
+    prediction_sum=0.0, label_sum=0.0,
+)  # fmt: skip
 VALUE = orjson.dumps({name: getattr(OUTCOME, name) for name in Outcome.__struct_fields__})
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running server and how to reach it."""
-
-    process: Process
-    settings: ClickHouse
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A private server with an empty data directory."""
-    program = shutil.which("clickhouse-server")
-    if program is None:
-        pytest.skip("clickhouse-server is not installed")
-    root, port = tmp_path_factory.mktemp("server"), free_port()
-    (root / "data").mkdir()
-    (root / "users.xml").write_text(USERS)
-    config = root / "config.xml"
-    config.write_text(CONFIG.format(port=port, data_dir=root / "data", users_path=root / "users.xml"))
-
-    def accepts() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    command = [program, f"--config-file={config}"]
-    with Process("the ClickHouse server", command, root / "server.log", ready=accepts) as process:
-        yield Server(process, ClickHouse(host="127.0.0.1", port=port))
-
-
 @pytest.fixture
-def server_store(server: Server, database: str) -> Iterator[ClickHouseStore]:
-    """A store over a new database of the server."""
-    with closing(ClickHouseStore(replace(server.settings, database=database))) as store:
+def server_store(clickhouse_server: Server, database: str) -> Iterator[ClickHouseStore]:
+    """A store over the reduced tables in a new database of the server."""
+    with closing(ClickHouseStore(replace(clickhouse_server.settings, database=database))) as store:
         store.create_database(database)
+        create_reduced_tables(store)
         yield store
 
 
 def test_records_arrive_as_rows(server_store: ClickHouseStore) -> None:
     """Every field of the struct, and where the record was."""
-    server_store.execute(OUTCOMES)
     assert 2 == Writer(server_store, lambda _: True).write("outcomes", 1, [(7, VALUE), (9, VALUE)])
     result = server_store.query("SELECT * FROM outcomes ORDER BY topic_offset")
     fields = orjson.loads(VALUE)
@@ -105,13 +54,31 @@ def test_records_arrive_as_rows(server_store: ClickHouseStore) -> None:
     assert expected == [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
-def test_a_server_that_is_away_is_waited_for(server: Server, server_store: ClickHouseStore) -> None:
+def test_what_may_be_missing_is_null(server_store: ClickHouseStore) -> None:
+    """A model that has learned nothing yet has no loss."""
+    assert 1 == Writer(server_store, lambda _: True).write("model", 0, [(3, encode_model_record(PROGRESS))])
+    columns = "model, version, log_loss, learned_share"
+    assert [("mean", -1, None, 0.5)] == server_store.query(f"SELECT {columns} FROM model_progress").rows
+
+
+def test_bytes_that_are_no_text_arrive(server_store: ClickHouseStore) -> None:
+    """What was no event is kept; it is the tables of newer servers that decode it."""
+    letter = DeadLetter("views", 2, 7, 1_790_000_000_123, "Expected `object`", b"\xff\x00")
+    assert 1 == Writer(server_store, lambda _: True).write("dead-letters", 2, [(0, encode(letter))])
+    columns = "source_topic, source_offset, reason, raw_base64"
+    assert [("views", 7, "Expected `object`", "/wA=")] == (
+        server_store.query(f"SELECT {columns} FROM dead_letters").rows
+    )
+
+
+def test_a_server_that_is_away_is_waited_for(
+    clickhouse_server: Server, server_store: ClickHouseStore
+) -> None:
     """The block is written once the server is back, by the same store."""
-    server_store.execute(OUTCOMES)
-    server.process.stop()
+    clickhouse_server.kill()
 
     def start_server(seconds: float) -> bool:
-        server.process.start()
+        clickhouse_server.start()
         return False
 
     assert 1 == Writer(server_store, start_server).write("outcomes", 1, [(7, VALUE)])
