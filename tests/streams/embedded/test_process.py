@@ -152,6 +152,32 @@ def test_the_child_has_a_session_of_its_own(tmp_path: Path) -> None:
         assert process.pid == os.getsid(process.pid)
 
 
+def test_a_killed_child_can_be_started_again(tmp_path: Path) -> None:
+    """Kill ends it at once; the same object starts another."""
+    log_path = tmp_path / "log"
+    with Process("sleeper", SLEEPER, log_path, ready=said(log_path, "asleep")) as process:
+        pid = process.pid
+        process.kill()
+        assert (False, 0) == (alive(pid), process.pid)
+        process.start()
+        assert alive(process.pid)
+
+
+def test_a_paused_child_stands_still_and_can_be_stopped(tmp_path: Path) -> None:
+    """It is frozen until it is resumed; stop does not wait for what a frozen child cannot do."""
+    log_path = tmp_path / "log"
+    process = Process("sleeper", SLEEPER, log_path, ready=said(log_path, "asleep"), stop_timeout_s=600.0)
+    process.start()
+    pid = process.pid
+    process.pause()
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    process.resume()
+    wait_until(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
+    process.pause()
+    process.stop()
+    assert not alive(pid)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_the_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """kill -9 of the parent leaves no child behind."""
