@@ -39,6 +39,8 @@ class Report(Struct, frozen=True):
     profiles: int
     seconds: float
     profiles_per_s: float
+    profiles_per_cpu_s: float
+    """What a machine that has nothing else to do comes near to."""
     rss_bytes_per_profile: float
     """Of a worker's process, less what it has with a few profiles."""
     plain_faust_rows: int
@@ -81,6 +83,7 @@ def run(profiles: int, plain_rows: int, embedded: bool, seed: int, advance: Call
         profiles=profiles,
         seconds=round(full.seconds, 2),
         profiles_per_s=round(profiles / full.seconds),
+        profiles_per_cpu_s=round(profiles / full.cpu_s),
         rss_bytes_per_profile=round((full.rss_bytes - few.rss_bytes) / (profiles - FEW), 1),
         plain_faust_rows=plain_rows,
         plain_faust_rows_per_s=round(plain_rows / seconds),

@@ -26,6 +26,8 @@ class Restored(Struct, frozen=True):
 
     rows: int
     seconds: float
+    cpu_s: float
+    """Of all threads of the process, meanwhile."""
     rss_bytes: int
     """Of the process."""
 
@@ -44,13 +46,13 @@ async def restore_all(settings: Settings) -> Restored:
         async with at_once:
             await job.open()
 
-    started_s = time.monotonic()
+    started_s, started_cpu_s = time.monotonic(), time.process_time()
     await asyncio.gather(*map(open_one, jobs))
-    seconds = time.monotonic() - started_s
+    seconds, cpu_s = time.monotonic() - started_s, time.process_time() - started_cpu_s
     gc.collect()
     rss_bytes = psutil.Process().memory_info().rss
     await asyncio.gather(*(job.close() for job in jobs))
-    return Restored(sum(len(job.processor.state.profiles) for job in jobs), seconds, rss_bytes)
+    return Restored(sum(len(job.processor.state.profiles) for job in jobs), seconds, cpu_s, rss_bytes)
 
 
 if __name__ == "__main__":
