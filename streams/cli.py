@@ -12,6 +12,7 @@ from streams.settings import SettingsError, load_with_sources
 
 COMMANDS = {
     "bench": "streams.commands.bench:bench",
+    "check": "streams.commands.check:check",
     "data": "streams.commands.data:data",
     "demo": "streams.commands.demo:demo",
     "explain": "streams.commands.explain:explain",

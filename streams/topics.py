@@ -1,6 +1,9 @@
 """Creates the topics of the contract, and holds those that exist against the settings."""
 
+from typing import Any
+
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
@@ -41,6 +44,64 @@ def create_topics(admin: KafkaAdminClient, kafka: Kafka) -> Topics:
         created=[topic.name for topic in missing],
         kept=[topic.name for topic in TOPICS if topic.name in present],
     )
+
+
+class TopicState(Struct, frozen=True):
+    """A topic as the broker has it."""
+
+    name: str
+    partitions: int
+    """0 where there is no such topic."""
+    expected_partitions: int
+    out_of_sync: int
+    """Partitions that lack a replica or a leader."""
+    config: dict[str, str]
+    """Of the broker's settings those that `topic_config` has a word on."""
+    faults: list[str]
+    """What keeps Headrace from using it, each with the way out."""
+
+
+NEEDED_CONFIG = ("cleanup.policy", "message.timestamp.type")
+"""What correctness stands on; the rest of `topic_config` operators may tune."""
+
+
+def topic_states(admin: KafkaAdminClient, kafka: Kafka) -> list[TopicState]:
+    """Every topic of the contract, held against the settings.
+
+    Raises:
+        kafka.errors.KafkaError: The broker did not answer, or refused.
+    """
+    present = sorted({topic.name for topic in TOPICS}.intersection(admin.list_topics()))
+    described = {topic["name"]: topic for topic in admin.describe_topics(present)} if present else {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in present]
+    reported = admin.describe_configs(resources)["topic"] if present else {}
+    return [_state(topic, kafka, described, reported) for topic in TOPICS]
+
+
+def _state(topic: Topic, kafka: Kafka, described: dict[str, Any], reported: dict[str, Any]) -> TopicState:
+    expected, wanted = partition_count(topic, kafka), topic_config(topic)
+    if topic.name not in described:
+        return TopicState(topic.name, 0, expected, 0, {}, ["does not exist: run `headrace init`"])
+    partitions = described[topic.name]["partitions"]
+    config = {name: entry["value"] for name, entry in reported[topic.name].items() if name in wanted}
+    faults = [_partition_fault(topic, len(partitions), kafka)] if len(partitions) != expected else []
+    faults += [
+        f"{name} is {config.get(name, 'not set')}, expected {wanted[name]}: "
+        f"`kafka-configs.sh --alter --topic {topic.name} --add-config {name}={wanted[name]}`"
+        for name in NEEDED_CONFIG
+        if name in wanted and config.get(name) != wanted[name]
+    ]
+    size = "max.message.bytes"
+    if size in config and int(config[size]) < int(wanted[size]):
+        faults.append(
+            f"{size} is {config[size]}, expected at least {wanted[size]}: "
+            f"`kafka-configs.sh --alter --topic {topic.name} --add-config {size}={wanted[size]}`"
+        )
+    out_of_sync = sum(
+        partition["leader_id"] < 0 or set(partition["replica_nodes"]) != set(partition["isr_nodes"])
+        for partition in partitions
+    )
+    return TopicState(topic.name, len(partitions), expected, out_of_sync, config, faults)
 
 
 def partition_count(topic: Topic, kafka: Kafka) -> int:
@@ -96,12 +157,16 @@ def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
 def _check_partitions(present: dict[str, int], kafka: Kafka) -> None:
     for topic in TOPICS:
         expected, actual = partition_count(topic, kafka), present.get(topic.name)
-        if actual in (None, expected):
+        if actual is None or actual == expected:
             continue
-        remedy = "delete the topic and run init again"
-        if topic.partitions == "input":
-            remedy = f"set kafka.partitions to {actual}, or let `headrace repartition` add partitions"
-        raise TopicError(f"Topic `{topic.name}` has {actual} partitions, expected {expected}: {remedy}")
+        raise TopicError(f"Topic `{topic.name}` {_partition_fault(topic, actual, kafka)}")
+
+
+def _partition_fault(topic: Topic, actual: int, kafka: Kafka) -> str:
+    remedy = "delete the topic and run init again"
+    if topic.partitions == "input":
+        remedy = f"set kafka.partitions to {actual}, or let `headrace repartition` add partitions"
+    return f"has {actual} partitions, expected {partition_count(topic, kafka)}: {remedy}"
 
 
 def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: Kafka) -> None:

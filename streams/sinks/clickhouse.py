@@ -1,5 +1,6 @@
 """A ClickHouse server, over its native protocol by clickhouse-driver."""
 
+import logging
 import re
 import threading
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from streams.sinks.store import RefusedError, Result, UncertainError, fail, with
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
 """Longer than an insert takes on a server in need; then the outcome counts as unknown."""
+
+# The driver logs a traceback of each attempt to connect; what is raised says it in one sentence.
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 
 class ClickHouseStore:

@@ -79,6 +79,29 @@ def apply(store: Store, database: str, migrations: list[Migration] | None = None
     """
     store.create_database(database)
     store.execute(LEDGER)
+    fresh = pending(store, database, migrations)
+    for migration in fresh:
+        for statement in migration.statements:
+            store.execute(statement)
+        store.insert(
+            "schema_migrations",
+            {
+                "number": [migration.number],
+                "name": [migration.name],
+                "checksum": [migration.checksum],
+            },
+            token=f"migration:{migration.number}",
+        )
+    return [f"{migration.number:04}_{migration.name}" for migration in fresh]
+
+
+def pending(store: Store, database: str, migrations: list[Migration] | None = None) -> list[Migration]:
+    """Those of ``schemas/migrations`` that the database has not had; changes nothing.
+
+    Raises:
+        MigrationError: A file that was applied has changed or is gone.
+        StoreError: The store failed, or has no ledger of migrations yet.
+    """
     migrations = load() if migrations is None else migrations
     applied = {
         number: (name, checksum)
@@ -98,17 +121,4 @@ def apply(store: Store, database: str, migrations: list[Migration] | None = None
                 f"{number:04}_{known[number].name}.sql was applied with checksum {checksum[:12]} and now has "
                 f"{known[number].checksum[:12]}: put the file back, and make the change in a new one"
             )
-    fresh = [migration for migration in migrations if migration.number not in applied]
-    for migration in fresh:
-        for statement in migration.statements:
-            store.execute(statement)
-        store.insert(
-            "schema_migrations",
-            {
-                "number": [migration.number],
-                "name": [migration.name],
-                "checksum": [migration.checksum],
-            },
-            token=f"migration:{migration.number}",
-        )
-    return [f"{migration.number:04}_{migration.name}" for migration in fresh]
+    return [migration for migration in migrations if migration.number not in applied]

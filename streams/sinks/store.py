@@ -31,6 +31,9 @@ RETRIABLE_CODES = frozenset(
 class StoreError(Exception):
     """A store did not do what it was asked."""
 
+    code: int = 0
+    """ClickHouse's own number of the error; 0 where it has said none."""
+
 
 class RefusedError(StoreError):
     """The store answered that it cannot do this; to ask again is in vain."""
@@ -98,7 +101,9 @@ def open_store(settings: ClickHouse) -> Store:
 
 def fail(code: int, message: str) -> NoReturn:
     """Raise what an error of ClickHouse with this code means to the caller."""
-    raise (UncertainError if code in RETRIABLE_CODES else RefusedError)(message)
+    error = (UncertainError if code in RETRIABLE_CODES else RefusedError)(message)
+    error.code = code
+    raise error
 
 
 def without_values(message: str) -> str:
