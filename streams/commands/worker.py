@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from streams import memory
+from streams import logs, memory
 from streams.app import new_worker
 from streams.delivery.restore import MissingTopicError
 from streams.settings import Role, Settings
@@ -14,24 +14,8 @@ from streams.state.changelog import RefusedStateError
 from streams.state.versions import LossError
 
 ROLES: tuple[Role, ...] = ("process", "learn", "sink")
-LIBRARIES = {
-    "aiokafka": logging.WARNING,
-    "faust": logging.WARNING,
-    "mode": logging.WARNING,
-    "kafka": logging.ERROR,
-}
-"""What they say below that is noise: kafka-python warns of each member whose assignor is not its own."""
 FOR_OPERATORS = (RefusedStateError, LossError, MissingTopicError)
 """What only an operator can mend: the sentence says all there is to know, and a traceback nothing."""
-
-
-class WithoutTraceback(logging.Filter):
-    """Lets pass what is logged, without the traceback of what is for operators."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], FOR_OPERATORS):
-            record.exc_info = None
-        return True
 
 
 @click.command(
@@ -59,22 +43,21 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
         raise click.UsageError(f"--roles {roles}: expected some of {', '.join(ROLES)}")
     if "sink" in chosen and not (settings.clickhouse.host or settings.clickhouse.engine_url):
         chosen.remove("sink")
-    logging.basicConfig(
-        level=log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for name, quietest in LIBRARIES.items():
-        logging.getLogger(name).setLevel(max(quietest, logging.getLevelName(log_level)))
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(WithoutTraceback())
+    logs.start(log_level, *FOR_OPERATORS)
     memory.tune()
     made = new_worker(settings, chosen)
     try:
         made.execute_from_commandline()
     except SystemExit as ended:
-        if isinstance(made.crash_reason, FOR_OPERATORS):
-            click.echo(f"Error: {made.crash_reason}", err=True)
+        if made.crash_reason is not None:
+            click.echo(f"Error: {_reason(made.crash_reason)}", err=True)
         # All is committed or given up by now. A thread that still waits for a broker must not hold us up.
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(ended.code if isinstance(ended.code, int) else 1)
+
+
+def _reason(error: BaseException) -> str:
+    """Why it ended, in the last line of the log."""
+    return str(error) if isinstance(error, FOR_OPERATORS) else f"{type(error).__name__}: {error}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from streams.delivery import fetching  # noqa: F401  (puts itself in place)
+from streams.delivery import fetching, sending  # noqa: F401  (put themselves in place)
 from streams.settings import Kafka
 
 MAX_BATCH_BYTES = 512 * 1024

@@ -1,0 +1,28 @@
+"""aiokafka's sending, made good in one place; importing this module puts it in place for the process."""
+
+import asyncio
+from typing import Any
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.producer import producer, sender
+
+
+class PatientSender(sender.Sender):
+    """aiokafka's sender, which also asks again where a connection breaks while it looks for a coordinator.
+
+    aiokafka 0.14.0 does so for the three errors that it expects there and ends the producer at this one.
+    Whoever waits for what is sent has a time limit.
+    """
+
+    async def _find_coordinator(self, coordinator_type: Any, coordinator_key: str) -> Any:
+        while True:
+            try:
+                return await super()._find_coordinator(coordinator_type, coordinator_key)
+            except KafkaError as error:
+                if not isinstance(error.__cause__, KafkaConnectionError):
+                    raise
+                await asyncio.sleep(self._retry_backoff)
+
+
+# aiokafka has no hook for it.
+producer.Sender = PatientSender

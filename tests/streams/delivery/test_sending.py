@@ -1,0 +1,53 @@
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
+
+from streams.delivery.clients import new_producer
+from streams.delivery.sending import PatientSender
+from streams.settings import Kafka
+
+
+class BreakingClient:
+    """A cluster that answers a lookup with these errors, one after the other, and then with a node."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    async def coordinator_lookup(self, kind: Any, key: str) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        return 7
+
+    async def ready(self, node: int, group: Any) -> bool:
+        return True
+
+
+async def coordinator(*errors: Exception) -> Any:
+    made = PatientSender(
+        BreakingClient(*errors), acks=-1, txn_manager=SimpleNamespace(transactional_id="t"),
+        message_accumulator=None, retry_backoff_ms=1, request_timeout_ms=1000,
+    )  # fmt: skip
+    return await made._find_coordinator(0, "t")
+
+
+def test_a_connection_that_breaks_during_a_lookup_is_no_end() -> None:
+    """The coordinator is asked for again until it is known."""
+    assert 7 == asyncio.run(coordinator(KafkaConnectionError("reset"), KafkaConnectionError("reset")))
+
+
+def test_what_will_not_mend_itself_is_raised() -> None:
+    """A right that is missing is no matter of patience."""
+    with pytest.raises(GroupAuthorizationFailedError):
+        asyncio.run(coordinator(GroupAuthorizationFailedError("t")))
+
+
+def test_our_producers_are_patient() -> None:
+    """Every producer that we make has this sender."""
+
+    async def made() -> object:
+        return new_producer(Kafka())._sender
+
+    assert isinstance(asyncio.run(made()), PatientSender)
