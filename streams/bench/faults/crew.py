@@ -108,7 +108,7 @@ class Crew:
         for worker, until_s in leaving:
             if worker.status is None and time.monotonic() < until_s:
                 self._leaving.append((worker, until_s))
-            elif worker.status != 0:
+            elif worker.status not in (0, -signal.SIGTERM):  # the latter: not yet at work
                 self._note(worker)
                 worker.kill()
 

@@ -5,11 +5,16 @@ from collections.abc import Mapping
 from random import Random
 
 from msgspec import Struct
+from msgspec.json import encode
 
+from schemas.events import Purchase, Refund, decode_purchase
 from schemas.topics import CLICKS, PURCHASES, VIEWS
 from streams.bench.mix import Mix, Record
 
 DUPLICATE_SHARE, OUT_OF_ORDER_SHARE, POISON_SHARE = 0.02, 0.05, 0.001
+REFUND_SHARE = 0.1
+"""Of the purchases; half of them are paid back in part, which the standard mix leaves out."""
+REFUNDED_AFTER_MS = 120_000
 SHIFT_MS = 8_000
 """An event comes so much too late, at most; all runs have a longer lateness horizon."""
 COPIED_AFTER_MS = 60_000
@@ -40,6 +45,7 @@ class Disturbances(Struct, frozen=True):
     out_of_order: int
     poison: int
     skewed_purchases: int
+    refunds: int
 
 
 class Stream(Struct, frozen=True):
@@ -64,7 +70,7 @@ def disturb(mix: Mix, seed: int, skewed: bool) -> Stream:
     for (topic, partition), rows in sorted(mix.records.items()):
         lag_ms = random.randrange(SKEW_MS) if skewed and topic == PURCHASES.name else 0
         counts["skewed_purchases"] += len(rows) if lag_ms else 0
-        ordered = _resend(random, _scatter(random, rows, lag_ms, counts), counts)
+        ordered = _resend(random, _scatter(random, topic, rows, lag_ms, counts), counts)
         records[topic, partition] = [record for _, record in ordered]
         if topic == VIEWS.name:
             first: dict[int, int] = {}
@@ -79,11 +85,12 @@ def disturb(mix: Mix, seed: int, skewed: bool) -> Stream:
 
 
 Placed = list[tuple[int, Record]]
-"""Records with their place in the mix; -1 is poison."""
+"""Records with their place in the mix, or ``NEW``."""
+NEW = -1
 
 
-def _scatter(random: Random, rows: list[Record], lag_ms: int, counts: dict[str, int]) -> Placed:
-    """Shift some, copy some, add poison; in the order in which they come."""
+def _scatter(random: Random, topic: str, rows: list[Record], lag_ms: int, counts: dict[str, int]) -> Placed:
+    """Shift some, copy some, add refunds and poison; in the order in which they come."""
     placed: Placed = []
     for place, (key, value, ts_ms) in enumerate(rows):
         comes_ms = ts_ms + lag_ms
@@ -91,13 +98,34 @@ def _scatter(random: Random, rows: list[Record], lag_ms: int, counts: dict[str, 
             comes_ms += random.randrange(SHIFT_MS)
             counts["out_of_order"] += 1
         placed.append((place, (key, value, comes_ms)))
+        if topic == PURCHASES.name and random.random() < REFUND_SHARE:
+            after_ms = random.randrange(REFUNDED_AFTER_MS)
+            refund = _refund(value, ts_ms + after_ms, random.choice((1, 2)))
+            placed.append((NEW, (key, refund, comes_ms + after_ms)))
+            counts["refunds"] += 1
         if random.random() < DUPLICATE_SHARE:
             placed.append((place, (key, value, comes_ms + random.randrange(COPIED_AFTER_MS))))
             counts["duplicates"] += 1
         if random.random() < POISON_SHARE:
-            placed.append((-1, (key, random.choice(POISON), comes_ms)))
+            placed.append((NEW, (key, random.choice(POISON), comes_ms)))
             counts["poison"] += 1
     return sorted(placed, key=lambda each: each[1][2])
+
+
+def _refund(value: bytes, ts_ms: int, part: int) -> bytes:
+    """A refund of an order, or of one ``part`` of it."""
+    order = decode_purchase(value)
+    assert isinstance(order, Purchase)
+    return encode(
+        Refund(
+            event_id=f"r-{order.event_id}",
+            user_id=order.user_id,
+            ts_ms=ts_ms,
+            order_id=order.order_id,
+            amount_micros=order.amount_micros // part,
+            currency=order.currency,
+        )
+    )
 
 
 def _resend(random: Random, placed: Placed, counts: dict[str, int]) -> Placed:

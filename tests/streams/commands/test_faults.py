@@ -22,7 +22,7 @@ WHOLE = Bed("127.0.0.1:9092", None)
 def came_to(missing: int) -> Callable[[Plan, Path | None, Callable[[], None]], Report]:
     """Two runs that lack so many decisions each."""
     comparison = Comparison(2, 1, missing, *(0,) * 9, {})
-    disturbances, injected = Disturbances(10_000, 0, 0, 0, 0, 0), [Injected("kill", 1.0, 500)]
+    disturbances, injected = Disturbances(10_000, 0, 0, 0, 0, 0, 0), [Injected("kill", 1.0, 500)]
     single = Run("strict", 10.0, 1000.0, disturbances, injected, 3, [], True, comparison)
     return lambda plan, directory, advance: bench.report(plan, WHOLE, [single, single])
 
