@@ -14,6 +14,7 @@ COMMANDS = {
     "bench": "streams.commands.bench:bench",
     "check": "streams.commands.check:check",
     "data": "streams.commands.data:data",
+    "dead-letters": "streams.commands.dead_letters:dead_letters",
     "demo": "streams.commands.demo:demo",
     "explain": "streams.commands.explain:explain",
     "init": "streams.commands.init:init",
