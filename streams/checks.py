@@ -1,10 +1,8 @@
 """What must be there before a worker runs: each check finds it in order, or says what to do."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.metadata import PackageNotFoundError, requires, version
 from uuid import uuid4
 
 from kafka import KafkaAdminClient, KafkaProducer
@@ -12,6 +10,7 @@ from kafka.errors import KafkaError
 from msgspec import Struct
 
 from streams.admin import NoBrokerError, open_admin
+from streams.packages import packages, pins
 from streams.settings import ClickHouse, Kafka, Settings, Sources
 from streams.sinks import migrations
 from streams.sinks.store import RefusedError, StoreError, open_store
@@ -20,7 +19,6 @@ from streams.topics import topic_states
 MAX_SKEW_S = 1.0
 """Beyond a tick, an idle partition's windows would close early or late by our clock."""
 NOT_MADE_YET = frozenset({60, 81})  # UNKNOWN_TABLE, UNKNOWN_DATABASE
-PIN = re.compile(r"([\w.-]+)(?:\[[\w,-]+\])?==([\w.]+)")
 
 
 class Finding(Struct, frozen=True):
@@ -62,19 +60,14 @@ def check_settings(settings: Settings, sources: Sources) -> Finding:
 
 def check_versions() -> Finding:
     """The packages that are pinned exactly, because their insides are used, have the pinned version."""
-    pins = {match[1]: match[2] for line in requires("headrace") or () if (match := PIN.match(line))}
-    installed = {}
-    for package in pins:
-        try:
-            installed[package] = version(package)
-        except PackageNotFoundError:  # of an extra that was not asked for
-            continue
-    wrong = {package: found for package, found in installed.items() if found != pins[package]}
+    expected = pins()
+    installed = {package: found for package, found in packages().items() if package in expected}
+    wrong = {package: found for package, found in installed.items() if found != expected[package]}
     if wrong:
         return Finding(
             "versions",
-            ", ".join(f"{package} {found}, expected {pins[package]}" for package, found in wrong.items()),
-            "`pip install " + " ".join(f"{package}=={pins[package]}" for package in wrong) + "`",
+            ", ".join(f"{package} {found}, expected {expected[package]}" for package, found in wrong.items()),
+            "`pip install " + " ".join(f"{package}=={expected[package]}" for package in wrong) + "`",
         )
     return Finding("versions", ", ".join(f"{package} {found}" for package, found in installed.items()))
 

@@ -25,6 +25,8 @@ COMMANDS = {
     "replay": "streams.commands.replay:replay",
     "schema": "streams.commands.schema:schema",
     "settings": "streams.commands.settings:settings",
+    "topics": "streams.commands.topics:topics",
+    "version": "streams.commands.version:version",
     "worker": "streams.commands.worker:worker",
 }
 

@@ -29,20 +29,21 @@ def init(settings: Settings, as_json: bool) -> None:
     What exists is kept, so it may be run at every start. Without clickhouse.host and
     clickhouse.engine_url the tables are skipped.
     """
-    topics = _init_topics(settings.kafka)
+    topics = init_topics(settings.kafka)
     applied = _init_tables(settings.clickhouse)
     if as_json:
         report = {"topics": {"created": topics.created, "kept": topics.kept}, "migrations": applied}
         click.echo(orjson.dumps(report))
         return
-    click.echo(f"Topics created: {_listed(topics.created)}; kept: {_listed(topics.kept)}")
+    click.echo(f"Topics created: {listed(topics.created)}; kept: {listed(topics.kept)}")
     if applied is None:
         click.echo("ClickHouse skipped: neither clickhouse.host nor clickhouse.engine_url is set")
     else:
-        click.echo(f"Migrations applied to {settings.clickhouse.database}: {_listed(applied)}")
+        click.echo(f"Migrations applied to {settings.clickhouse.database}: {listed(applied)}")
 
 
-def _init_topics(kafka: Kafka) -> Topics:
+def init_topics(kafka: Kafka) -> Topics:
+    """Create the topics; what the broker cannot do is one sentence of click's."""
     try:
         with open_admin(kafka) as admin:
             return create_topics(admin, kafka)
@@ -63,5 +64,6 @@ def _init_tables(clickhouse: ClickHouse) -> list[str] | None:
         raise click.ClickException(str(error)) from None
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Names for a sentence."""
     return ", ".join(names) or "none"

@@ -130,7 +130,7 @@ def test_another_version_of_a_pinned_package(monkeypatch: pytest.MonkeyPatch) ->
         "aiokafka[zstd]==0.14.0",
         'nowhere-to-be-found==1.0; extra == "x"',
     ]
-    monkeypatch.setattr(checks, "requires", lambda _: lines)
+    monkeypatch.setattr("streams.packages.requires", lambda _: lines)
     finding = checks.check_versions()
     assert finding.found.startswith("msgspec ")
     assert finding.found.endswith(", expected 0.0.1")
