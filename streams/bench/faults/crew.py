@@ -19,8 +19,8 @@ _ERROR = re.compile(r"[\w.]+(Error|Exception|Fenced)\b")
 RESTART_AFTER_S = 0.5
 """As Kubernetes, systemd and the like: not at once."""
 POLL_S = 0.02
-STOP_TIMEOUT_S = 15.0
-"""A worker that is told to stop has 10 s for its last checkpoint."""
+STOP_TIMEOUT_S = 30.0
+"""What Kubernetes grants by default; without a broker a worker takes some 20 s to give up."""
 
 
 class Ended(Struct, frozen=True):
