@@ -9,7 +9,7 @@ from msgspec import Struct
 from schemas.dead_letters import DeadLetter, decode_dead_letter
 from schemas.topics import DEAD_LETTERS, INPUTS
 from streams.delivery.clients import Message, confirm, new_producer, send
-from streams.delivery.restore import count_partitions, read_from
+from streams.delivery.restore import count_partitions, open_reader, partition_numbers, read_from
 from streams.processor.arrival import decode
 from streams.routing import partition_of
 from streams.settings import Settings
@@ -76,13 +76,14 @@ async def read(settings: Settings, progress: Progress) -> AsyncIterator[Located]
 
 async def find(settings: Settings, partition: int, offset: int) -> Located | None:
     """The dead letter at a place of `dead-letters`; None where there is none."""
-    if partition >= await count_partitions(settings.kafka, DEAD_LETTERS.name):
-        return None
-    # The first record from there on lies elsewhere where the place was deleted or holds a marker.
-    async for record in read_from(settings.kafka, TopicPartition(DEAD_LETTERS.name, partition), offset):
-        found = record.offset == offset
-        return Located(partition, offset, decode_dead_letter(record.value)) if found else None
-    return None
+    place = TopicPartition(DEAD_LETTERS.name, partition)
+    async with open_reader(settings.kafka) as reader:
+        if partition not in await partition_numbers(reader, place.topic):
+            return None
+        if offset >= (await reader.end_offsets([place]))[place]:
+            return None
+    found = [record async for record in read_from(settings.kafka, place, offset, offset + 1)]
+    return Located(partition, offset, decode_dead_letter(found[0].value)) if found else None
 
 
 async def summarize(settings: Settings, selection: Selection, progress: Progress) -> list[Kind]:

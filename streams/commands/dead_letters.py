@@ -14,6 +14,7 @@ import orjson
 from aiokafka.errors import KafkaError
 
 from schemas.topics import INPUTS
+from streams.admin import NoBrokerError, open_admin
 from streams.commands.table import table
 from streams.dead_letters import Progress, Selection, find, summarize
 from streams.dead_letters import replay as send_again
@@ -160,8 +161,9 @@ def _run(settings: Settings, task: Callable[[Progress], Coroutine[Any, Any, Answ
             bar.update(done - bar.pos)
 
         try:
-            return asyncio.run(task(progress))
-        except MissingTopicError as error:
+            with open_admin(settings.kafka):  # says within seconds that nobody is there
+                return asyncio.run(task(progress))
+        except (NoBrokerError, MissingTopicError) as error:
             raise click.ClickException(str(error)) from None
         except (KafkaError, TimeoutError) as error:
             raise click.ClickException(

@@ -175,3 +175,11 @@ def test_a_clickhouse_that_is_away(where: str) -> None:
     finding = checks.check_clickhouse(settings)
     assert f"127.0.0.1:{port} did not answer" in finding.found
     assert "see clickhouse.host and clickhouse.port, and start it" == finding.remedy
+
+
+def test_apache_kafka_after_init(fresh_kafka: str) -> None:
+    """It reports every setting, defaults too, and stamps records by itself: all is well there, too."""
+    kafka = Kafka(bootstrap_servers=fresh_kafka, partitions=2)
+    with open_admin(kafka) as admin:
+        create_topics(admin, kafka)
+    assert {} == failed(kafka, clock=True)

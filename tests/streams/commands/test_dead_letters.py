@@ -14,6 +14,7 @@ from traffic import purchase, view
 from schemas.topics import CLICKS, DEAD_LETTERS, INPUTS, PURCHASES, VIEWS
 from streams.admin import open_admin
 from streams.cli import main
+from streams.delivery.clients import confirm
 from streams.embedded.process import free_port
 from streams.routing import partition_of
 from streams.settings import Kafka
@@ -25,6 +26,17 @@ BROKEN = "JSON is malformed: invalid character (byte 0)"
 ORDER = encode(purchase(TS_MS, "user-of-the-test", event_id="p1", currency="EUR"))
 CLICK = encode(click_event(TS_MS, "user-of-the-test", event_id="c1", decision_id="views-0-1-0"))
 VIEW = encode(view(TS_MS, "other-user", event_id="v1"))
+
+USABLE = {
+    topic.name: [(partition_of(user, 2), user, event)]
+    for topic, user, event in [
+        (VIEWS, b"other-user", VIEW),
+        (CLICKS, b"user-of-the-test", CLICK),
+        (PURCHASES, b"user-of-the-test", ORDER),
+    ]
+}
+"""Partition, key and value of what a worker accepts of them, by topic."""
+NOTHING: dict[str, list[Any]] = {topic.name: [] for topic in INPUTS}
 
 
 def dead_letters(servers: str, *arguments: str) -> Result:
@@ -55,13 +67,12 @@ def sent(servers: str) -> dict[str, list[tuple[int, bytes, bytes]]]:
     return found
 
 
-@pytest.fixture
-def refused(fresh_broker: str) -> str:
-    """A broker with five letters: an order twice, a click, a view, and one that is no JSON."""
-    kafka = Kafka(bootstrap_servers=fresh_broker, partitions=2)
+def refuse(servers: str) -> None:
+    """Make the topics and five letters: an order twice, a click, a view, and one that is no JSON."""
+    kafka = Kafka(bootstrap_servers=servers, partitions=2)
     with open_admin(kafka) as admin:
         create_topics(admin, kafka)
-    producer = KafkaProducer(bootstrap_servers=fresh_broker)
+    producer = KafkaProducer(bootstrap_servers=servers)
     for partition, value in [
         (0, letter("purchases", 1, NO_RATE, ORDER)),
         (0, letter("purchases", 4, NO_RATE, ORDER)),
@@ -71,6 +82,12 @@ def refused(fresh_broker: str) -> str:
     ]:
         producer.send(DEAD_LETTERS.name, value, partition=partition)
     producer.close()
+
+
+@pytest.fixture
+def refused(fresh_broker: str) -> str:
+    """A broker with those five letters."""
+    refuse(fresh_broker)
     return fresh_broker
 
 
@@ -135,15 +152,31 @@ def test_replay_sends_what_can_be_used_now(refused: str) -> None:
         "selected": 5, "sent": {"purchases": 1, "clicks": 1, "views": 1}, "repeated": 1,
         "still_refused": {BROKEN: 1}, "dry_run": False,
     } == report  # fmt: skip
-    expected = {
-        topic.name: [(partition_of(user, 2), user, event)]
-        for topic, user, event in [
-            (VIEWS, b"other-user", VIEW),
-            (CLICKS, b"user-of-the-test", CLICK),
-            (PURCHASES, b"user-of-the-test", ORDER),
-        ]
-    }
-    assert expected == sent(refused)
+    assert USABLE == sent(refused)
+
+
+def test_replay_on_apache_kafka(fresh_kafka: str) -> None:
+    """The same events, under a transaction of the real broker."""
+    refuse(fresh_kafka)
+    assert 0 == dead_letters(fresh_kafka, "replay").exit_code
+    assert USABLE == sent(fresh_kafka)
+
+
+def test_a_replay_that_fails_has_sent_nothing(refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit status 1; the transaction is aborted, and the next replay sends it all."""
+
+    async def confirm_late(futures: list[Any], timeout_s: float) -> None:
+        await confirm(futures, timeout_s)
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streams.dead_letters.confirm", confirm_late)
+        result = dead_letters(refused, "replay")
+    assert 1 == result.exit_code
+    assert "failed: TimeoutError()" in result.stderr
+    assert NOTHING == sent(refused)
+    assert 0 == dead_letters(refused, "replay").exit_code
+    assert USABLE == sent(refused)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +192,7 @@ def test_replay_of_some(refused: str, arguments: list[str], topics: dict[str, in
 def test_a_dry_run_sends_nothing(refused: str) -> None:
     """It says the same as the replay would."""
     dry: dict[str, Any] = orjson.loads(dead_letters(refused, "replay", "--dry-run", "--json").stdout)
-    assert {"views": [], "clicks": [], "purchases": []} == sent(refused)
+    assert NOTHING == sent(refused)
     assert dry | {"dry_run": False} == orjson.loads(dead_letters(refused, "replay", "--json").stdout)
 
 
@@ -174,12 +207,15 @@ def test_replay_can_be_read(refused: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", "0", "0"], ["replay"]])
-def test_an_absent_broker_fails_with_one_sentence(arguments: list[str]) -> None:
-    """Exit status 1, the address and what to run."""
+def test_an_absent_broker_fails_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Exit status 1, the address and what to set."""
+    monkeypatch.setattr("streams.admin.BOOTSTRAP_TIMEOUT_S", 0.2)
     servers = f"127.0.0.1:{free_port()}"
     result = dead_letters(servers, *arguments)
     assert (1, "") == (result.exit_code, result.stdout)
-    assert f"Error: The broker at {servers} failed: " in result.stderr
+    assert f"Error: No Kafka broker answered at {servers} within " in result.stderr
 
 
 def test_topics_that_are_missing(fresh_broker: str) -> None:
