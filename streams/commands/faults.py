@@ -1,5 +1,6 @@
 """``headrace bench faults``: nothing lost and nothing counted twice, whatever is killed when."""
 
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -70,6 +71,8 @@ def faults(
     from streams.lag import StalledError
 
     signal.signal(signal.SIGTERM, _exit)
+    for client in ("aiokafka", "kafka"):  # they tell of every fault at length
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     plan = Plan(seed, minutes, 1 if embedded else int(nodes), embedded, events, fault_count, workers)
     with click.progressbar(
         length=max(1, fault_count), label="Faults", file=click.get_text_stream("stderr")
