@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import TopicAuthorizationFailedError
+from msgspec.structs import replace
 
 from schemas.topics import TOPICS
 from streams import checks
 from streams.admin import open_admin
+from streams.embedded.clickhouse import Server
 from streams.embedded.process import free_port
 from streams.settings import ClickHouse, Kafka, Processing, Settings
 from streams.sinks import migrations
@@ -175,6 +177,16 @@ def test_a_clickhouse_that_is_away(where: str) -> None:
     finding = checks.check_clickhouse(settings)
     assert f"127.0.0.1:{port} did not answer" in finding.found
     assert "see clickhouse.host and clickhouse.port, and start it" == finding.remedy
+
+
+def test_a_clickhouse_server_before_init_and_with_a_wrong_user(clickhouse_server: Server) -> None:
+    """The database that is missing is init's matter, the user a matter of settings."""
+    settings = replace(clickhouse_server.settings, database="not_made_yet")
+    finding = checks.check_clickhouse(settings)
+    assert ("not_made_yet has no tables yet", "run `headrace init`") == (finding.found, finding.remedy)
+    refused = checks.check_clickhouse(replace(clickhouse_server.settings, user="nobody-of-the-test"))
+    assert refused.found.startswith("ClickHouse error ")
+    assert "see clickhouse.user, clickhouse.password and its rights" == refused.remedy
 
 
 def test_apache_kafka_after_init(fresh_kafka: str) -> None:
