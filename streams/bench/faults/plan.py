@@ -31,7 +31,7 @@ def draw_faults(seed: int, count: int, kinds: tuple[Kind, ...]) -> list[Fault]:
     """``count`` faults in the order of their moments; every kind occurs if there are enough.
 
     >>> [fault.kind for fault in draw_faults(1, 3, ("kill", "freeze"))]
-    ['freeze', 'kill', 'freeze']
+    ['kill', 'freeze', 'kill']
     """
     random = Random(seed)
     drawn = [*kinds[:count], *random.choices(kinds, k=max(0, count - len(kinds)))]
