@@ -6,7 +6,6 @@ From here to a decision: this file, ``agents/process.py``, ``processor/processor
 
 import asyncio
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -42,13 +41,16 @@ logger = logging.getLogger(__name__)
 HEARTBEATS_A_SESSION = 5
 
 
-def new_worker(settings: Settings, roles: Collection[Role]) -> faust.Worker:
-    """A worker with the given roles, ready for ``execute_from_commandline``."""
+def new_worker(settings: Settings, roles: Collection[Role], scratch_dir: str) -> faust.Worker:
+    """A worker with the given roles, ready for ``execute_from_commandline``.
+
+    ``scratch_dir`` is for Faust, which wants a directory of its own and keeps nothing in it.
+    """
     services: list[mode.Service] = []
     owners: dict[str, Ownership] = {}
     apps: list[BatchApp] = []
     for role in sorted(roles):
-        app = new_app(settings, role)
+        app = new_app(settings, role, scratch_dir)
         owner, needed = _ROLES[role](app, settings)
         apps.append(app)
         owners[app.conf.id] = owner
@@ -76,14 +78,14 @@ def group_id(settings: Settings, role: Role) -> str:
     return f"{settings.kafka.group_id}-{role}"
 
 
-def new_app(settings: Settings, role: Role) -> BatchApp:
+def new_app(settings: Settings, role: Role, scratch_dir: str) -> BatchApp:
     """The Faust app of a role; what departs from Faust's defaults is reasoned in ARCHITECTURE.md."""
     kafka = settings.kafka
     return BatchApp(
         group_id(settings, role),
         broker=[f"{SCHEME}://{server}" for server in kafka.bootstrap_servers.split(",")],
         broker_client_id=client_id(role),
-        datadir=tempfile.mkdtemp(prefix="headrace-"),
+        datadir=scratch_dir,
         autodiscover=False,
         stream_wait_empty=False,
         stream_buffer_maxsize=2,

@@ -53,7 +53,19 @@ class Sparing(logging.Filter):
         return True
 
 
-def start(level: str, *without_traceback: type[Exception]) -> None:
+class LastError(logging.Handler):
+    """Remembers the newest exception that was logged: where starting fails nobody else keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.error: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            self.error = record.exc_info[1]
+
+
+def start(level: str, *without_traceback: type[Exception]) -> LastError:
     """Log to stderr from this level on, tracebacks of these errors left out."""
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -63,3 +75,6 @@ def start(level: str, *without_traceback: type[Exception]) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(WithoutTraceback(*without_traceback))
         handler.addFilter(Sparing(*QUIETEST))
+    last_error = LastError()
+    logging.getLogger().handlers.insert(0, last_error)  # before those that take the traceback away
+    return last_error

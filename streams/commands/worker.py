@@ -3,10 +3,12 @@
 import logging
 import os
 import sys
+import tempfile
 
 import click
 
 from streams import logs, memory
+from streams.admin import NoBrokerError
 from streams.app import new_worker
 from streams.delivery.restore import MissingTopicError
 from streams.settings import Role, Settings
@@ -14,7 +16,7 @@ from streams.state.changelog import RefusedStateError
 from streams.state.versions import LossError
 
 ROLES: tuple[Role, ...] = ("process", "learn", "sink")
-FOR_OPERATORS = (RefusedStateError, LossError, MissingTopicError)
+FOR_OPERATORS = (NoBrokerError, MissingTopicError, RefusedStateError, LossError)
 """What only an operator can mend: the sentence says all there is to know, and a traceback nothing."""
 
 
@@ -43,19 +45,21 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
         raise click.UsageError(f"--roles {roles}: expected some of {', '.join(ROLES)}")
     if "sink" in chosen and not (settings.clickhouse.host or settings.clickhouse.engine_url):
         chosen.remove("sink")
-    logs.start(log_level, *FOR_OPERATORS)
+    last_error = logs.start(log_level, *FOR_OPERATORS)
     memory.tune()
-    made = new_worker(settings, chosen)
-    try:
-        made.execute_from_commandline()
-    except SystemExit as ended:
-        if made.crash_reason is not None:
-            click.echo(f"Error: {_reason(made.crash_reason)}", err=True)
-        # All is committed or given up by now. A thread that still waits for a broker must not hold us up.
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ended.code if isinstance(ended.code, int) else 1)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as scratch_dir:
+        made = new_worker(settings, chosen, scratch_dir)
+        try:
+            made.execute_from_commandline()
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+    if status and (error := made.crash_reason or last_error.error):
+        click.echo(f"Error: {_reason(error)}", err=True)
+    # All is committed or given up by now. A thread that still waits for a broker must not hold us up.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _reason(error: BaseException) -> str:

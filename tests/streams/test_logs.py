@@ -1,6 +1,6 @@
 import logging
 
-from streams.logs import REPEATED_AFTER_S, Sparing, WithoutTraceback
+from streams.logs import REPEATED_AFTER_S, LastError, Sparing, WithoutTraceback
 
 
 class Clock:
@@ -40,3 +40,12 @@ def test_a_traceback_is_left_out_where_it_helps_nobody():
         logged = record("mode", "crashed", error)
         assert WithoutTraceback(KeyError).filter(logged)
         assert is_shown == (logged.exc_info is not None)
+
+
+def test_the_last_error_is_remembered():
+    """Whoever ends a worker can say why, though the library that caught the error only logged it."""
+    last, error = LastError(), KeyError("x")
+    for logged in (record("mode", "first", ValueError("y")), record("mode", "then", error)):
+        last.emit(logged)
+    last.emit(record("mode", "stopping"))
+    assert error is last.error
