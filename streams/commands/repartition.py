@@ -11,6 +11,7 @@ from msgspec import to_builtins
 from streams.admin import NoBrokerError
 from streams.app import group_id
 from streams.delivery.restore import MissingTopicError
+from streams.delivery.transaction import UnansweredError
 from streams.repartition import RepartitionError, Report
 from streams.repartition import repartition as move
 from streams.settings import Settings
@@ -55,9 +56,11 @@ def repartition(settings: Settings, partitions: int | None, drop_unplaced: bool,
 
         try:
             report = move(settings, group_id(settings, "process"), partitions, drop_unplaced, progress)
-        except (RepartitionError, RefusedStateError, LossError, NoBrokerError, MissingTopicError) as error:
+        except (
+            RepartitionError, RefusedStateError, LossError, NoBrokerError, MissingTopicError, UnansweredError,
+        ) as error:  # fmt: skip
             raise click.ClickException(str(error)) from None
-        except (KafkaError, AsyncKafkaError) as error:
+        except (KafkaError, AsyncKafkaError, TimeoutError) as error:
             raise click.ClickException(
                 f"The broker at {settings.kafka.bootstrap_servers} failed ({type(error).__name__}); "
                 "nothing is half done: run it again"

@@ -14,6 +14,10 @@ CLOSE_TIMEOUT_S = 2.0
 """Of a producer: what it has sent and not heard of may be lost."""
 
 
+class UnansweredError(RuntimeError):
+    """The broker has not answered in time."""
+
+
 class Transactions:
     """A transactional producer whose id belongs to a partition, not to a worker.
 
@@ -29,8 +33,11 @@ class Transactions:
         self._producer = new_producer(kafka, transactional_id)
 
     async def open(self) -> None:
-        """Fence the owner before us."""
-        await asyncio.wait_for(self._producer.start(), self._timeout_s)
+        """Fence the owner before us; raises ``UnansweredError``."""
+        try:
+            await asyncio.wait_for(self._producer.start(), self._timeout_s)
+        except TimeoutError:
+            raise self._unanswered("nothing has been changed") from None
 
     async def commit(
         self, messages: Mapping[tuple[str, int], Iterable[Message]], offsets: Mapping[TP, int]
@@ -40,8 +47,18 @@ class Transactions:
         Raises whatever went wrong; then nothing can be said about the outcome, and the only safe way
         on is to end this process: the next owner finds either all of it or nothing.
         """
-        producer = self._producer
-        await asyncio.wait_for(self._commit(producer, messages, offsets), self._timeout_s)
+        try:
+            await asyncio.wait_for(self._commit(self._producer, messages, offsets), self._timeout_s)
+        except TimeoutError:
+            raise self._unanswered(
+                "whether it was committed is not known, the next owner finds out"
+            ) from None
+
+    def _unanswered(self, outcome: str) -> UnansweredError:
+        return UnansweredError(
+            f"transaction of {self.transactional_id}: expected the brokers' answers within "
+            f"{self._timeout_s:g} s (kafka.request_timeout_s), got none; {outcome}"
+        )
 
     async def _commit(
         self, producer: Any, messages: Mapping[tuple[str, int], Iterable[Message]], offsets: Mapping[TP, int]

@@ -34,9 +34,6 @@ class EventIds:
     def __len__(self) -> int:
         return len(self.known)
 
-    def __contains__(self, key: int) -> bool:
-        return key in self.known
-
     def add(self, key: int, ts_ms: int) -> None:
         """Remember an event that is not known yet."""
         self.known.add(key)

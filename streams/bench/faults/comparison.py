@@ -33,8 +33,8 @@ BY_ARRIVAL = (
 """Fields of rows that go by arrival; ``buckets`` of examples are compared without the profile's."""
 
 
-class Comparison(Struct, frozen=True):
-    """What differs between a run and the oracle; all but the first two must be 0."""
+class Differences(Struct, frozen=True):
+    """How much differs between runs and the oracle; all but the first two must be 0."""
 
     raw_copies: int
     """Decisions that were written again, under the same identity."""
@@ -56,6 +56,11 @@ class Comparison(Struct, frozen=True):
     """Partitions whose counters or offsets differ."""
     spend_mismatch_micros: int
     """Of profiles and of outcomes, summed up without sign."""
+
+
+class Comparison(Differences, frozen=True):
+    """What differs between one run and the oracle."""
+
     first: dict[str, list[str]]
     """Identities of the first few that differ."""
 

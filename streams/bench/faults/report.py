@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from streams.bench.faults.bed import Bed, open_bed
+from streams.bench.faults.comparison import Differences
 from streams.bench.faults.plan import Kind, draw_faults
 from streams.bench.faults.run import Name, Run, run
 from streams.bench.faults.stream import disturb
@@ -32,21 +33,9 @@ class Plan(Struct, frozen=True):
     """Of the paced run."""
 
 
-class Report(Struct, frozen=True):
-    """What came out; all but the first two and the faults must be 0, or true."""
+class Report(Differences, frozen=True):
+    """What came out of both runs together."""
 
-    raw_copies: int
-    conflicting_copies: int
-    missing_decisions: int
-    other_decisions: int
-    profile_mismatches: int
-    outcome_mismatches: int
-    example_mismatches: int
-    dead_letter_mismatches: int
-    repeated_records: int
-    pending_mismatches: int
-    counter_mismatches: int
-    spend_mismatch_micros: int
     learner_weights_equal: bool
     faults: dict[Kind, int]
     faults_left_out: Mapping[Kind, str]
@@ -80,8 +69,7 @@ def _run(
 def report(plan: Plan, bed: Bed, runs: list[Run]) -> Report:
     """The sums over both runs."""
     totals = {
-        name: sum(getattr(each.comparison, name) for each in runs)
-        for name in Report.__struct_fields__[: Report.__struct_fields__.index("learner_weights_equal")]
+        name: sum(getattr(each.comparison, name) for each in runs) for name in Differences.__struct_fields__
     }
     faults: dict[Kind, int] = {}
     for each in runs:

@@ -1,4 +1,4 @@
-"""How the producer of a partition's transactions is let go."""
+"""What becomes of a transaction, and of its producer, while no broker answers."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streams.delivery import transaction
-from streams.delivery.transaction import Transactions
+from streams.delivery.transaction import Transactions, UnansweredError
 from streams.settings import Kafka
 
 
@@ -17,8 +17,10 @@ class StuckProducer:
         self.client = self
         self.closed = False
 
-    async def stop(self) -> None:
+    async def start(self) -> None:
         await asyncio.Event().wait()
+
+    begin_transaction = stop = start
 
     async def close(self) -> None:
         self.closed = True
@@ -36,3 +38,20 @@ def test_closing_does_not_wait_for_a_broker_that_is_away(monkeypatch: pytest.Mon
     with pytest.raises(TimeoutError):
         asyncio.run(close())
     assert producer.closed
+
+
+@pytest.mark.parametrize(
+    ("step", "outcome"), [("open", "nothing has been changed"), ("commit", "whether it was committed")]
+)
+def test_a_broker_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, step: str, outcome: str
+) -> None:
+    """The error says whose transaction it was, for how long it was waited, and what is known of it."""
+    monkeypatch.setattr(transaction, "new_producer", lambda kafka, transactional_id: StuckProducer())
+
+    async def wait() -> None:
+        made = Transactions(Kafka(request_timeout_s=0.01), "headrace-process-0", "headrace-process")
+        await (made.open() if step == "open" else made.commit({}, {}))
+
+    with pytest.raises(UnansweredError, match=rf"headrace-process-0: .* within 0.01 s .*; {outcome}"):
+        asyncio.run(wait())

@@ -31,7 +31,7 @@ def new_state():
 def apply(state, change):
     kind, name, key, ts_ms = change
     if kind == "event":
-        if key not in state.event_ids:
+        if key not in state.event_ids.known:
             state.event_ids.add(key, ts_ms)
         state.stream_ms = max(state.stream_ms, ts_ms)
         state.offsets[key % 3] += 1
@@ -55,7 +55,7 @@ def content(state):
     """All that a state holds."""
     return {
         **{name: {int(row["key"]): columns(row) for row in getattr(state, name)} for name in POOLS},
-        "event_ids": {key for key in range(21) if key in state.event_ids},
+        "event_ids": {key for key in range(21) if key in state.event_ids.known},
         "stream_ms": state.stream_ms,
         "offsets": state.offsets,
         "counters": state.counters,
