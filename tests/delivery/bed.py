@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,8 @@ from streams.settings import Settings, child_environment
 
 WORKER = ("-m", "streams", "worker", "--roles", "process,learn")
 POLL_S = 0.01
+SLICE_S = 0.1
+"""What a worker does between two looks at it: a small part of the stream."""
 TIMEOUT_S = 60.0
 """Far longer than anything here takes: a joined group, a compiled kernel, a rebalance."""
 STOP_TIMEOUT_S = 15.0
@@ -135,10 +137,32 @@ class Bed:
             time.sleep(POLL_S)
 
     def wait_for_share(self, share: float, *workers: Worker) -> None:
-        """Wait until this share of the events is committed; more must be left."""
+        """Wait until this share of the events is committed; more must be left.
+
+        Once they have begun, workers stand still while the broker is asked: that may take longer than the
+        rest of their work.
+        """
         total = sum(self.ask(lambda admin: end_offsets(admin, INPUTS)).values())
-        self.wait_for(lambda: self.committed() >= share * total, *workers)
-        assert self.committed() < 0.95 * total, "the run was over before it could be disturbed"
+        self.wait_for(lambda: self.committed() > 0, *workers)
+        done, deadline_s = 0, time.monotonic() + TIMEOUT_S
+        while done < share * total:
+            assert time.monotonic() < deadline_s, "timed out"
+            time.sleep(SLICE_S)
+            with self._standing(workers):
+                done = self.committed()
+        assert done < 0.95 * total, "the run was over before it could be disturbed"
+
+    @contextmanager
+    def _standing(self, workers: Sequence[Worker]) -> Iterator[None]:
+        """Workers stand still inside; they must live."""
+        for worker in workers:
+            worker.check()
+            worker.pause()
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.resume()
 
     def wait_until_read(self, *workers: Worker) -> None:
         """Wait until every event has had its effect and every example has been learned."""
