@@ -21,7 +21,8 @@ from models.catalog import Catalog
 from models.serving import ServingWeights
 from schemas.catalog import decode_entry
 from schemas.model import decode_model_record
-from schemas.topics import CATALOG, DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, MODEL, OUTCOMES, Topic
+from schemas.topics import CATALOG, DEAD_LETTERS, DECISIONS, EXAMPLES, MODEL, OUTCOMES, Topic
+from streams.adoption.inputs import CONTRACT, open_inputs
 from streams.agents.learn import LearnJob
 from streams.agents.process import ProcessJob
 from streams.agents.sink import SinkJob
@@ -105,6 +106,15 @@ def new_app(settings: Settings, role: Role, scratch_dir: str) -> BatchApp:
 
 def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Service]]:
     """Events to decisions, one job a partition number."""
+    inputs = open_inputs(settings.adoption)
+    if inputs is not CONTRACT:
+        logger.warning(
+            "reading %s by %s; decisions go to %s%s",
+            ", ".join(topic.name for topic in inputs.read),
+            settings.adoption.mapping,
+            inputs.decisions,
+            ", a shadow: nobody is served" if settings.adoption.shadow else "",
+        )
     catalog = Catalog(settings.learning.bits)
     weights = ServingWeights("ctr", settings.learning.bits)
     decisions = Producer(settings)
@@ -112,10 +122,11 @@ def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Se
         app,
         group_of=lambda tp: tp.partition,
         new_job=lambda partition, tps: ProcessJob(
-            _whole(partition, tps), settings, app.conf.id, catalog, weights, decisions.client
+            _whole(partition, tps, inputs.read), settings, app.conf.id, catalog, weights, decisions.client,
+            inputs,
         ),
-    )
-    _agent(app, INPUTS, owner)
+    )  # fmt: skip
+    _agent(app, inputs.read, owner)
 
     def learn_catalog(record: ConsumerRecord) -> None:
         if record.value is None:
@@ -174,9 +185,9 @@ def _agent(app: BatchApp, topics: Sequence[Topic], owner: Ownership) -> None:
             await owner.take(event.value)
 
 
-def _whole(partition: int, tps: Collection[TP]) -> int:
+def _whole(partition: int, tps: Collection[TP], inputs: Sequence[Topic]) -> int:
     """Check that a worker owns all input topics of a partition number, or none of them."""
-    missing = {topic.name for topic in INPUTS} - {tp.topic for tp in tps}
+    missing = {topic.name for topic in inputs} - {tp.topic for tp in tps}
     if missing:
         raise RuntimeError(
             f"partition {partition}: expected all of the input topics, got none of {sorted(missing)}; "

@@ -1,7 +1,7 @@
 """What must be there before a worker runs: each check finds it in order, or says what to do."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from uuid import uuid4
 
@@ -9,9 +9,12 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError
 from msgspec import Struct
 
+from schemas.topics import TOPICS, Topic
 from streams.admin import NoBrokerError, open_admin
+from streams.adoption.inputs import CONTRACT, Inputs, expected_topics, open_inputs
+from streams.adoption.mapping import MappingError
 from streams.packages import packages, pins
-from streams.settings import ClickHouse, Kafka, Settings, Sources
+from streams.settings import Adoption, ClickHouse, Kafka, Settings, Sources
 from streams.sinks import migrations
 from streams.sinks.store import RefusedError, StoreError, open_store
 from streams.topics import topic_states
@@ -41,7 +44,15 @@ def run(settings: Settings, sources: Sources, *, clock: bool = True) -> Iterator
     """
     yield check_settings(settings, sources)
     yield check_versions()
-    yield from check_kafka(settings.kafka, clock=clock)
+    try:
+        inputs = open_inputs(settings.adoption)
+    except MappingError as error:
+        yield Finding("mapping", str(error), "see adoption.mapping, and try it with `headrace adopt check`")
+        inputs = CONTRACT
+    else:
+        if inputs is not CONTRACT:
+            yield Finding("mapping", _mapped(inputs, settings.adoption))
+    yield from check_kafka(settings.kafka, clock=clock, topics=expected_topics(inputs))
     yield check_clickhouse(settings.clickhouse)
 
 
@@ -72,12 +83,12 @@ def check_versions() -> Finding:
     return Finding("versions", ", ".join(f"{package} {found}" for package, found in installed.items()))
 
 
-def check_kafka(kafka: Kafka, *, clock: bool) -> Iterator[Finding]:
+def check_kafka(kafka: Kafka, *, clock: bool, topics: Sequence[Topic] = TOPICS) -> Iterator[Finding]:
     """The broker answers, the topics are as they must be, the clocks agree."""
     try:
         with open_admin(kafka) as admin:
             yield Finding("broker", f"answers at {kafka.bootstrap_servers}")
-            for state in topic_states(admin, kafka):
+            for state in topic_states(admin, kafka, topics):
                 name = f"topic {state.name}"
                 if state.faults:
                     yield Finding(name, *_split(state.faults))
@@ -152,6 +163,13 @@ def check_clickhouse(clickhouse: ClickHouse) -> Finding:
         names = ", ".join(f"{migration.number:04}_{migration.name}" for migration in missing)
         return Finding("clickhouse", f"lacks migrations {names}", "run `headrace init`")
     return Finding("clickhouse", f"{clickhouse.database} has every migration")
+
+
+def _mapped(inputs: Inputs, adoption: Adoption) -> str:
+    """What is read, and where decisions go."""
+    names = ", ".join(topic.name for topic in inputs.read)
+    served = "a shadow, nobody is served" if adoption.shadow else "served"
+    return f"reads {names} by {adoption.mapping}; decisions go to {inputs.decisions} ({served})"
 
 
 def _split(faults: list[str]) -> tuple[str, str]:

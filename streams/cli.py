@@ -11,6 +11,7 @@ import click
 from streams.settings import SettingsError, load_with_sources
 
 COMMANDS = {
+    "adopt": "streams.commands.adopt:adopt",
     "bench": "streams.commands.bench:bench",
     "check": "streams.commands.check:check",
     "data": "streams.commands.data:data",

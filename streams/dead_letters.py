@@ -16,6 +16,8 @@ from streams.settings import Settings
 
 TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INPUTS)}
 
+FOREIGN = "It is of another system's topic, to which Headrace writes nothing"
+
 Progress = Callable[[int, int], None]
 """Hears how many partitions of `dead-letters` have been read, and how many there are."""
 
@@ -134,7 +136,10 @@ async def replay(
             repeated += 1
             continue
         seen.add((letter.topic, letter.raw))
-        index = TOPIC_INDEX[letter.topic]
+        index = TOPIC_INDEX.get(letter.topic)
+        if index is None:
+            refused[FOREIGN] += 1
+            continue
         arrival = decode(index, letter.partition, letter.offset, now_ms, letter.raw, max_ahead_ms)
         if arrival.event is None:
             refused[arrival.reason] += 1

@@ -101,6 +101,11 @@ def repartition(
     """
     started_s = time.monotonic()
     kafka = settings.kafka
+    if settings.adoption.mapping:
+        raise RepartitionError(
+            "The partitions are those of another system's topics (adoption.mapping), and which of them a "
+            "user is in is that system's choice: the state cannot be moved along"
+        )
     with open_admin(kafka) as admin:
         _check_alone(admin, kafka, group_id)
         plan = asyncio.run(_plan(settings, partitions))

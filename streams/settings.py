@@ -145,6 +145,16 @@ class Embedded(Struct, frozen=True, forbid_unknown_fields=True):
     """Where they and fetched data sets keep their files."""
 
 
+class Adoption(Struct, frozen=True, forbid_unknown_fields=True):
+    """Another system's topics in place of `views`, `clicks` and `purchases`."""
+
+    mapping: str = ""
+    """TOML file that says what their records become; empty means that producers speak the contract."""
+    shadow: bool = True
+    """With a mapping, decisions go to `shadow_topic`, and nobody is served, until this is false."""
+    shadow_topic: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "decisions-shadow"
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings, by section."""
 
@@ -155,6 +165,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     deciding: Deciding = field(default_factory=Deciding)
     clickhouse: ClickHouse = field(default_factory=ClickHouse)
     embedded: Embedded = field(default_factory=Embedded)
+    adoption: Adoption = field(default_factory=Adoption)
 
 
 SECTIONS: dict[str, type[Struct]] = {f.name: f.type for f in msgspec.structs.fields(Settings)}

@@ -1,5 +1,6 @@
 """Creates the topics of the contract, and holds those that exist against the settings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -26,7 +27,7 @@ class Topics(Struct, frozen=True):
     kept: list[str]
 
 
-def create_topics(admin: KafkaAdminClient, kafka: Kafka) -> Topics:
+def create_topics(admin: KafkaAdminClient, kafka: Kafka, topics: Sequence[Topic] = TOPICS) -> Topics:
     """Create the topics that are missing; running it again changes nothing.
 
     Topics that exist keep their configuration, which operators may have tuned; only their number of
@@ -35,14 +36,14 @@ def create_topics(admin: KafkaAdminClient, kafka: Kafka) -> Topics:
     Raises:
         TopicError: A topic has another number of partitions, or the broker refused to create one.
     """
-    present = _partition_counts(admin)
-    _check_partitions(present, kafka)
-    missing = [topic for topic in TOPICS if topic.name not in present]
+    present = _partition_counts(admin, topics)
+    _check_partitions(present, kafka, topics)
+    missing = [topic for topic in topics if topic.name not in present]
     if missing:
         _create(admin, missing, kafka)
     return Topics(
         created=[topic.name for topic in missing],
-        kept=[topic.name for topic in TOPICS if topic.name in present],
+        kept=[topic.name for topic in topics if topic.name in present],
     )
 
 
@@ -65,23 +66,26 @@ NEEDED_CONFIG = ("cleanup.policy", "message.timestamp.type")
 """What correctness stands on; the rest of `topic_config` operators may tune."""
 
 
-def topic_states(admin: KafkaAdminClient, kafka: Kafka) -> list[TopicState]:
-    """Every topic of the contract, held against the settings.
+def topic_states(admin: KafkaAdminClient, kafka: Kafka, topics: Sequence[Topic] = TOPICS) -> list[TopicState]:
+    """Every topic of the contract, or of those that are used, held against the settings.
 
     Raises:
         kafka.errors.KafkaError: The broker did not answer, or refused.
     """
-    present = sorted({topic.name for topic in TOPICS}.intersection(admin.list_topics()))
+    present = sorted({topic.name for topic in topics}.intersection(admin.list_topics()))
     described = {topic["name"]: topic for topic in admin.describe_topics(present)} if present else {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in present]
     reported = admin.describe_configs(resources)["topic"] if present else {}
-    return [_state(topic, kafka, described, reported) for topic in TOPICS]
+    return [_state(topic, kafka, described, reported) for topic in topics]
 
 
 def _state(topic: Topic, kafka: Kafka, described: dict[str, Any], reported: dict[str, Any]) -> TopicState:
-    expected, wanted = partition_count(topic, kafka), topic_config(topic)
+    foreign = topic.direction == "in" and topic not in TOPICS
+    # How another system keeps its topics is its own business.
+    expected, wanted = partition_count(topic, kafka), {} if foreign else topic_config(topic)
     if topic.name not in described:
-        return TopicState(topic.name, 0, expected, 0, {}, ["does not exist: run `headrace init`"])
+        remedy = "see adoption.mapping" if foreign else "run `headrace init`"
+        return TopicState(topic.name, 0, expected, 0, {}, [f"does not exist: {remedy}"])
     partitions = described[topic.name]["partitions"]
     config = {name: entry["value"] for name, entry in reported[topic.name].items() if name in wanted}
     faults = [_partition_fault(topic, len(partitions), kafka)] if len(partitions) != expected else []
@@ -146,16 +150,16 @@ def topic_config(topic: Topic) -> dict[str, str]:
     return config
 
 
-def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
-    wanted = {topic.name for topic in TOPICS}
+def _partition_counts(admin: KafkaAdminClient, topics: Sequence[Topic]) -> dict[str, int]:
+    wanted = {topic.name for topic in topics}
     present = sorted(wanted.intersection(admin.list_topics()))
     if not present:
         return {}
     return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(present)}
 
 
-def _check_partitions(present: dict[str, int], kafka: Kafka) -> None:
-    for topic in TOPICS:
+def _check_partitions(present: dict[str, int], kafka: Kafka, topics: Sequence[Topic]) -> None:
+    for topic in topics:
         expected, actual = partition_count(topic, kafka), present.get(topic.name)
         if actual is None or actual == expected:
             continue
@@ -164,7 +168,12 @@ def _check_partitions(present: dict[str, int], kafka: Kafka) -> None:
 
 def _partition_fault(topic: Topic, actual: int, kafka: Kafka) -> str:
     remedy = "delete the topic and run init again"
-    if topic.partitions == "input":
+    if topic.direction == "in" and topic not in TOPICS:
+        remedy = (
+            f"before the first start set kafka.partitions to {actual}; else let `headrace adopt bridge` feed "
+            "the contract's own topics"
+        )
+    elif topic.partitions == "input":
         remedy = f"set kafka.partitions to {actual}, or let `headrace repartition` add partitions"
     return f"has {actual} partitions, expected {partition_count(topic, kafka)}: {remedy}"
 

@@ -10,7 +10,7 @@ import orjson
 from schemas.events import Event
 from streams.adoption.mapping import EVENTS, IGNORE, PARTS, Fields, Parts, Rule, TopicMapping
 from streams.adoption.paths import Getter, getter, parse
-from streams.adoption.sources import Fault, Place, Reader, reader
+from streams.adoption.sources import FaultError, Place, Reader, reader
 
 MALFORMED = "JSON is malformed"
 
@@ -19,7 +19,7 @@ _AT = re.compile(r"(?P<reason>.*) - at `\$\.(?P<field>\w+)(\[(?P<index>\d+|\.\.\
 
 
 class UnmappableError(ValueError):
-    """A record becomes no event; says why in terms of the record's own fields, and nothing of their values."""
+    """A record becomes no event; says why, in terms of its own fields, and nothing of their values."""
 
 
 class TopicRules:
@@ -96,10 +96,7 @@ class _RuleReader:
             kind = type(value)
             if kind not in (str, int, bool) or (kind, value) not in allowed:
                 return False
-        for get in self._has:
-            if get(record) is None:
-                return False
-        return True
+        return all(get(record) is not None for get in self._has) if self._has else True
 
 
 class _Builder:
@@ -134,7 +131,7 @@ class _Builder:
             if self._segments:
                 made["segments"] = [read(record, place) or "" for read in self._segments]
             return msgspec.convert(made, self._struct)
-        except Fault as fault:
+        except FaultError as fault:
             raise UnmappableError(str(fault)) from None
         except msgspec.ValidationError as error:
             raise UnmappableError(self._explain(str(error), record)) from None
@@ -190,7 +187,7 @@ class _PartsReader:
             return
         for number, element in enumerate(found):
             if type(element) is not dict:
-                raise Fault(f"Expected `object`, got another type - at `{self.parts.each}[{number}]`")
+                raise FaultError(f"Expected `object`, got another type - at `{self.parts.each}[{number}]`")
             yield element
 
     def read(self, record: Any, place: Place) -> Iterator[dict[str, Any]]:
@@ -199,10 +196,10 @@ class _PartsReader:
             for name, read in self._readers:
                 try:
                     value = read(element, place)
-                except Fault as fault:
+                except FaultError as fault:
                     if not self.parts.each:
                         raise
-                    raise Fault(str(fault).replace("`$", f"`{self.parts.each}[{number}]")) from None
+                    raise FaultError(str(fault).replace("`$", f"`{self.parts.each}[{number}]")) from None
                 if value is not None:
                     made[name] = value
             yield made

@@ -128,7 +128,8 @@ class Fields:
             if names_of(steps)[0] in BATCH_NAMES and self._shape.share(steps) >= PRESENT
         ]
         kind = [render(steps) for steps in self._kind_paths]
-        item = [found["item_id"].source.path] if "item_id" in found else []
+        named = found.get("item_id")
+        item = [named.source.path] if named is not None and named.certain else []
         if not item and self._struct is Purchase and "order_id" in found:
             order = found["order_id"].source
             item = [*order.join, order.path] if order.join else [order.path]
@@ -143,7 +144,7 @@ class Fields:
         return ProposedField("event_id", Source(place=True, as_="digest"), why)
 
     def _told_apart(self, paths: Sequence[str]) -> float:
-        """Share of the records that differ in some of these paths, where all of them can be a part of an id."""
+        """Share of the records that differ in some of these paths, where all can be a part of an id."""
         getters = [getter(parse(path)) for path in paths]
         seen = set()
         for record in self._records:
@@ -188,8 +189,8 @@ class Fields:
         if orders >= 1.0 or not isinstance(item, str):
             return
         why = (
-            f"{orders:.1%} distinct: an order comes as one record for each of its items, and of several records "
-            "with one order's id the first would count: each becomes an order of its own"
+            f"{orders:.1%} distinct: an order comes as one record for each of its items, and of several "
+            "records with one order's id the first would count: each becomes an order of its own"
         )
         found["order_id"] = ProposedField("order_id", Source(join=(order.source.path, item)), why)
 
@@ -220,9 +221,13 @@ def _candidates(shape: Shape, struct: type[Struct], name: str, names: Sequence[s
         conversion, valid, doubt = _convertible(name, type_of(struct, name), values, unit)
         if valid < 0.5:
             continue
+        if not doubt and shape.is_one_of_several(steps):
+            doubt = "that of the first of several"
         candidate = Candidate(steps, conversion, shape.share(steps), valid, doubt)
         nested = any(isinstance(step, int) for step in steps)
-        found.append(((candidate.share < PRESENT, rank, nested, len(steps), candidate.path), candidate))
+        found.append(
+            ((candidate.share < PRESENT, bool(doubt), rank, nested, len(steps), candidate.path), candidate)
+        )
     return [candidate for _, candidate in sorted(found, key=lambda pair: pair[0])]
 
 

@@ -78,7 +78,7 @@ def propose(topic: str, records: Sequence[dict[str, Any]]) -> ProposedTopic:
 def split(
     records: Sequence[dict[str, Any]], when: When | None = None, paths: tuple[Steps, ...] = ()
 ) -> list[Kind]:
-    """Records by kind: by the field that tells it and, where its word is only a wrapper's, by a second one."""
+    """Records by kind: by the field that tells it and, where its word is a wrapper's, by a second one."""
     when = when or {}
     path = _kind_path(Shape(records), paths)
     if path is None:

@@ -1,4 +1,4 @@
-"""Paths into a JSON record: ``$.items[0].price``, ``$['odd.key']``, ``$.params[key=page].value.string_value``."""
+"""Paths into a JSON record: ``$.items[0].price``, ``$['odd.key']``, ``$.params[key=page].value``."""
 
 import re
 from collections.abc import Callable

@@ -128,8 +128,8 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         table = tomlkit.inline_table()
         table.update(value)
-        return table.as_string()
-    return tomlkit.item(value).as_string()
+        return str(table.as_string())
+    return str(tomlkit.item(value).as_string())
 
 
 def _line(text: object) -> str:

@@ -50,6 +50,8 @@ class Shape:
         """Lists of objects: the elements of all records, ``MAX_KEPT`` at most."""
         self.filled: Counter[Steps] = Counter()
         """In how many records such a list has an element."""
+        self.several: set[Steps] = set()
+        """Such lists that have more than one somewhere."""
         for record in records:
             self.records += 1
             for steps, value in scalars(record, self._take_list):
@@ -65,9 +67,15 @@ class Shape:
         found = self.paths.get(steps)
         return found.records / self.records if found and self.records else 0.0
 
+    def is_one_of_several(self, steps: Steps) -> bool:
+        """Whether a path takes the first element of a list that has more somewhere."""
+        return any(steps[:length] in self.several for length in range(1, len(steps)))
+
     def _take_list(self, steps: Steps, elements: list[dict[str, Any]]) -> None:
         kept = self.lists.setdefault(steps, [])
         self.filled[steps] += bool(elements)
+        if len(elements) > 1:
+            self.several.add(steps)
         if len(kept) < MAX_KEPT:
             kept += elements
 

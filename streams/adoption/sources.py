@@ -12,15 +12,15 @@ Place = tuple[str, int, int]
 
 
 Reader = Callable[[dict[str, Any], Place], Any]
-"""A decoded record (or an element of its list) and its place -> the value of a field; None where there is none."""
+"""A decoded record, or an element of its list, and its place -> the value of a field; None: there is none."""
 
 
-class Fault(ValueError):
+class FaultError(ValueError):
     """A foreign value cannot become what the contract wants; holds nothing of the value."""
 
 
 def reader(name: str, source: Source) -> Reader:
-    """How a field of the contract is read; what it returns raises ``Fault`` for what it cannot read."""
+    """How a field of the contract is read; what it returns raises ``FaultError`` for what it cannot read."""
     if source.place:
         return _of_place(source)
     if source.join:
@@ -52,7 +52,7 @@ def _joined(source: Source) -> Reader:
             elif kind is str and value:
                 texts.append(value)
             elif value is None or kind is str:
-                raise Fault(f"Expected a part of an identity, got nothing - at `{path}`")
+                raise FaultError(f"Expected a part of an identity, got nothing - at `{path}`")
             else:
                 texts.append(_converted(as_text, value, path))
         joined = "-".join(texts)
@@ -119,4 +119,4 @@ def _converted(convert: Callable[[Any], Any], value: Any, path: str) -> Any:
     except (ValueError, ArithmeticError) as error:
         # Arithmetic's own sentences could hold the number.
         reason = str(error) if str(error).startswith("Expected ") else "Expected another value"
-        raise Fault(f"{reason} - at `{path}`") from None
+        raise FaultError(f"{reason} - at `{path}`") from None

@@ -12,10 +12,11 @@ from streams.adoption.paths import Select, Steps
 _SIGNS = re.compile(r"[^a-z0-9]")
 _VERSION = re.compile(r"(_\d+)+$")
 ORDINARY_LENGTH = 24
-"""A name of a schema's own, for example Snowplow's contexts, is longer: then its last word says what it is."""
+"""A name that holds a schema's, as Snowplow's contexts do, is longer: its last word says what it is."""
 
 EVENT_NAMES = (
-    "eventname", "eventtype", "event", "type", "actiontype", "action", "activity", "eventaction", "kind", "name",
+    "eventname", "eventtype", "event", "type", "actiontype", "action", "activity", "eventaction",
+    "kind", "name",
 )  # fmt: skip
 """Of the field that tells the kinds of events of one topic apart."""
 

@@ -9,23 +9,22 @@ from faust.types import TP
 
 from models.catalog import Catalog
 from models.serving import ServingWeights
-from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, STATE
+from schemas.topics import DEAD_LETTERS, EXAMPLES, OUTCOMES, STATE
+from streams.adoption.inputs import CONTRACT, Inputs
 from streams.delivery.merge import EventTimeMerge
 from streams.delivery.outbox import Outbox
 from streams.delivery.transaction import Transactions
 from streams.delivery.transport import Mark, Rows
-from streams.processor.arrival import decode
+from streams.processor.arrival import Arrival
 from streams.processor.processor import Processor
 from streams.settings import Settings
-from streams.state.changelog import restore
+from streams.state.changelog import check_inputs, restore
 
 CHUNK = 1000
 """Events between two looks at the event loop: some 20 ms."""
 
 MAX_UNCOMMITTED = 100_000
 """Outcomes and examples that may wait for a transaction: with a slow broker processing waits, too."""
-
-TOPIC_NUMBERS = {topic.name: number for number, topic in enumerate(INPUTS)}
 
 
 class ProcessJob:
@@ -38,14 +37,18 @@ class ProcessJob:
 
     def __init__(
         self, partition: int, settings: Settings, group_id: str, catalog: Catalog, weights: ServingWeights,
-        decisions: Any,
+        decisions: Any, inputs: Inputs = CONTRACT,
     ) -> None:  # fmt: skip
         self.partition = partition
         self.processor = Processor(partition, settings, catalog, weights)
         self.progressed_at_s = time.monotonic()
         self._settings = settings
+        self._inputs = inputs
+        self._numbers = inputs.numbers
         self._merge = EventTimeMerge()
-        self._outbox = Outbox(decisions, DECISIONS.name, partition, settings.kafka.request_timeout_s)
+        for number in range(len(inputs.topics)):
+            self._merge.mark(number, number in self._numbers.values())
+        self._outbox = Outbox(decisions, inputs.decisions, partition, settings.kafka.request_timeout_s)
         self._transactions = Transactions(settings.kafka, f"{group_id}-{partition}", group_id)
         self._commit: asyncio.Task[None] | None = None
         self._committed_at_s = time.monotonic()
@@ -58,7 +61,8 @@ class ProcessJob:
         """Fence the owner before, then load what it committed last."""
         await self._transactions.open()
         state = self.processor.state
-        await restore(self._settings.kafka, self.partition, state)
+        await restore(self._settings.kafka, self.partition, state, self._inputs.read)
+        check_inputs(state, self._inputs.identity, self._inputs.read)
         self.processor.restored()
         self.progressed_at_s = self._arrived_at_s = time.monotonic()
         self._arrived_stream_ms = state.stream_ms
@@ -67,8 +71,9 @@ class ProcessJob:
     async def take(self, rows: Rows, marks: Mapping[TP, Mark], generation: int) -> None:
         """Merge what came into the sequence, process all of it that is ready, checkpoint when it is time."""
         merge, now_s = self._merge, time.monotonic()
+        numbers, decode = self._numbers, self._inputs.decode
         for tp, records in rows.items():
-            topic, partition, ahead_ms = TOPIC_NUMBERS[tp.topic], self.partition, self._max_ahead_ms
+            topic, partition, ahead_ms = numbers[tp.topic], self.partition, self._max_ahead_ms
             merge.add(
                 topic,
                 [
@@ -77,9 +82,9 @@ class ProcessJob:
                 ],
             )
         for tp, mark in marks.items():
-            merge.mark(TOPIC_NUMBERS[tp.topic], mark.behind)
+            merge.mark(numbers[tp.topic], mark.behind)
         while ready := merge.ready(CHUNK):
-            self.processor.process(ready)
+            self._process(ready)
             self._changed = True
             self._arrived_at_s = self.progressed_at_s = time.monotonic()
             self._arrived_stream_ms = self.processor.state.stream_ms
@@ -107,7 +112,21 @@ class ProcessJob:
         await self._transactions.close()
 
     def full(self) -> Collection[TP]:
-        return [TP(INPUTS[topic].name, self.partition) for topic in self._merge.full]
+        return [
+            TP(topic.name, self.partition)
+            for number in self._merge.full
+            if (topic := self._inputs.topics[number])
+        ]
+
+    def _process(self, ready: list[Arrival]) -> None:
+        """Process what has an effect; what a mapping says to ignore has been read all the same."""
+        if not self._inputs.ignores:
+            self.processor.process(ready)
+            return
+        self.processor.process([each for each in ready if each.event is not None or each.reason])
+        offsets = self.processor.state.offsets
+        for each in ready:
+            offsets[each.topic] = each.offset + 1
 
     def _tick(self, now_s: float) -> None:
         """Carry the stream time on: an idle partition is as old as its newest event and the wait since."""
@@ -159,4 +178,4 @@ class ProcessJob:
 
     def _offsets(self) -> dict[TP, int]:
         offsets = self.processor.state.offsets
-        return {TP(topic.name, self.partition): offset for topic, offset in zip(INPUTS, offsets, strict=True)}
+        return {TP(name, self.partition): offsets[number] for name, number in self._numbers.items()}

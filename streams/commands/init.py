@@ -6,8 +6,11 @@ import click
 import orjson
 from kafka.errors import KafkaError
 
+from schemas.topics import TOPICS
 from streams.admin import NoBrokerError, open_admin
-from streams.settings import ClickHouse, Kafka, Settings
+from streams.adoption.inputs import shadow_topics
+from streams.commands.inputs import command_inputs
+from streams.settings import ClickHouse, Settings
 from streams.sinks import migrations
 from streams.sinks.store import StoreError, open_store
 from streams.topics import TopicError, Topics, create_topics
@@ -29,7 +32,7 @@ def init(settings: Settings, as_json: bool) -> None:
     What exists is kept, so it may be run at every start. Without clickhouse.host and
     clickhouse.engine_url the tables are skipped.
     """
-    topics = init_topics(settings.kafka)
+    topics = init_topics(settings)
     applied = _init_tables(settings.clickhouse)
     if as_json:
         report = {"topics": {"created": topics.created, "kept": topics.kept}, "migrations": applied}
@@ -42,11 +45,13 @@ def init(settings: Settings, as_json: bool) -> None:
         click.echo(f"Migrations applied to {settings.clickhouse.database}: {listed(applied)}")
 
 
-def init_topics(kafka: Kafka) -> Topics:
+def init_topics(settings: Settings) -> Topics:
     """Create the topics; what the broker cannot do is one sentence of click's."""
+    kafka = settings.kafka
+    topics = (*TOPICS, *shadow_topics(command_inputs(settings)))
     try:
         with open_admin(kafka) as admin:
-            return create_topics(admin, kafka)
+            return create_topics(admin, kafka, topics)
     except (NoBrokerError, TopicError) as error:
         raise click.ClickException(str(error)) from None
     except KafkaError as error:

@@ -6,16 +6,17 @@ import click
 import orjson
 from kafka.errors import KafkaError
 
-from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, MODEL, OUTCOMES, Topic
+from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, MODEL, OUTCOMES, Topic
 from streams.admin import NoBrokerError, open_admin
+from streams.commands.inputs import command_inputs
 from streams.lag import behind
 from streams.settings import Role, Settings
 
-TOPICS_OF_ROLE: dict[Role, tuple[Topic, ...]] = {
-    "process": INPUTS,
+WRITTEN_FOR: dict[Role, tuple[Topic, ...]] = {
     "learn": (EXAMPLES,),
     "sink": (DECISIONS, OUTCOMES, DEAD_LETTERS, MODEL),
 }
+"""What Headrace writes and reads again, by the role that does."""
 
 EPILOG = """\b
 Examples:
@@ -45,11 +46,12 @@ def lag(settings: Settings, as_json: bool) -> None:
 
 def _ask(settings: Settings) -> dict[str, dict[str, Any]]:
     kafka = settings.kafka
+    topics_of_role: dict[Role, tuple[Topic, ...]] = {"process": command_inputs(settings).read, **WRITTEN_FOR}
     try:
         with open_admin(kafka) as admin:
             return {
                 role: behind(admin, f"{kafka.group_id}-{role}", topics)
-                for role, topics in TOPICS_OF_ROLE.items()
+                for role, topics in topics_of_role.items()
             }
     except NoBrokerError as error:
         raise click.ClickException(str(error)) from None

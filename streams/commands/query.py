@@ -6,6 +6,8 @@ import click
 import orjson
 
 from streams import queries
+from streams.adoption.inputs import CONTRACT
+from streams.commands.inputs import command_inputs
 from streams.commands.store import command_store
 from streams.commands.table import table
 from streams.settings import Settings
@@ -43,6 +45,11 @@ def query(settings: Settings, text: str | None, listed: bool, as_json: bool) -> 
         raise click.UsageError("Expected the name of a query, or SQL; --list shows the names")
     if re.fullmatch(r"\w+", text) and text not in named:
         raise click.UsageError(f"There is no query {text!r}; known are {', '.join(named)}")
+    if (inputs := command_inputs(settings)) is not CONTRACT and settings.adoption.shadow:
+        click.echo(
+            f"adoption.shadow is on: decisions go to the topic {inputs.decisions} and are not in ClickHouse",
+            err=True,
+        )
     with command_store(settings) as store:
         result = store.query(named[text].sql if text in named else text)
     if as_json:

@@ -1,13 +1,17 @@
 """``headrace topics``: the topics of the contract on the broker."""
 
+from collections.abc import Sequence
+
 import click
 import orjson
 from kafka.errors import KafkaError
 from msgspec import to_builtins
 
-from schemas.topics import TOPICS
+from schemas.topics import Topic
 from streams.admin import NoBrokerError, open_admin
+from streams.adoption.inputs import expected_topics
 from streams.commands.init import init_topics, listed
+from streams.commands.inputs import command_inputs
 from streams.commands.table import table
 from streams.settings import Kafka, Settings
 from streams.topics import TopicState, topic_states
@@ -37,7 +41,7 @@ def topics() -> None:
 @click.pass_obj
 def create(settings: Settings, as_json: bool) -> None:
     """Create the topics that are missing; what exists is kept. `headrace init` does it, too."""
-    made = init_topics(settings.kafka)
+    made = init_topics(settings)
     if as_json:
         click.echo(orjson.dumps(to_builtins(made)))
         return
@@ -53,17 +57,18 @@ def describe(settings: Settings, as_json: bool) -> None:
     With --json also key, content and configuration. A partition is out of sync that lacks a replica or a
     leader.
     """
-    states = {state.name: state for state in _states(settings.kafka)}
+    used = expected_topics(command_inputs(settings))
+    states = {state.name: state for state in _states(settings.kafka, used)}
     if as_json:
         report = {
             topic.name: to_builtins(states[topic.name])
             | {"direction": topic.direction, "key": topic.key, "description": topic.description}
-            for topic in TOPICS
+            for topic in used
         }
         click.echo(orjson.dumps({"topics": report}))
         return
     rows = []
-    for topic in TOPICS:
+    for topic in used:
         state = states[topic.name]
         cleanup = state.config.get("cleanup.policy")
         counts = state.partitions, state.expected_partitions, state.out_of_sync
@@ -71,10 +76,10 @@ def describe(settings: Settings, as_json: bool) -> None:
     click.echo(table(COLUMNS, rows))
 
 
-def _states(kafka: Kafka) -> list[TopicState]:
+def _states(kafka: Kafka, topics: Sequence[Topic]) -> list[TopicState]:
     try:
         with open_admin(kafka) as admin:
-            return topic_states(admin, kafka)
+            return topic_states(admin, kafka, topics)
     except NoBrokerError as error:
         raise click.ClickException(str(error)) from None
     except KafkaError as error:

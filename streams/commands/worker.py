@@ -9,6 +9,8 @@ import click
 
 from streams import logs, memory
 from streams.admin import NoBrokerError
+from streams.adoption.keying import KeyingError, check_keys
+from streams.adoption.mapping import MappingError
 from streams.app import new_worker
 from streams.delivery.restore import MissingTopicError
 from streams.settings import Role, Settings
@@ -45,6 +47,8 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
         raise click.UsageError(f"--roles {roles}: expected some of {', '.join(ROLES)}")
     if "sink" in chosen and not (settings.clickhouse.host or settings.clickhouse.engine_url):
         chosen.remove("sink")
+    if settings.adoption.mapping and "process" in chosen:
+        _check_foreign(settings)
     last_error = logs.start(log_level, *FOR_OPERATORS)
     memory.tune()
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch_dir:
@@ -60,6 +64,16 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _check_foreign(settings: Settings) -> None:
+    """Say in a sentence why another system's topics cannot be read, before anything is started."""
+    try:
+        check_keys(settings)
+    except MappingError as error:
+        raise click.UsageError(f"adoption.mapping: {error}") from None
+    except (KeyingError, NoBrokerError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _reason(error: BaseException) -> str:

@@ -19,9 +19,9 @@ class EventTimeMerge:
     time and is next at once.
     """
 
-    def __init__(self) -> None:
-        self._queues: tuple[deque[Arrival], ...] = tuple(deque() for _ in INPUTS)
-        self._behind = [True for _ in INPUTS]
+    def __init__(self, topics: int = len(INPUTS)) -> None:
+        self._queues: tuple[deque[Arrival], ...] = tuple(deque() for _ in range(topics))
+        self._behind = [True for _ in range(topics)]
 
     def __len__(self) -> int:
         return sum(map(len, self._queues))

@@ -12,6 +12,10 @@ DECODERS: tuple[Callable[[bytes], Event], ...] = (decode_view, decode_click, dec
 """By the topic's place in ``schemas.topics.INPUTS``."""
 
 
+Decode = Callable[[int, int, int, int, bytes | None, int], "Arrival"]
+"""``decode``, or another that takes and gives the same."""
+
+
 class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A record of an input topic, decoded."""
 
@@ -23,12 +27,14 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """The broker's time of the record; negative where unknown."""
     raw: bytes
     event: Event | None
-    """None where the record is none, for the ``reason``."""
+    """None where the record is none, for the ``reason``; without one a mapping says to ignore it."""
     reason: str = ""
+    source: str = ""
+    """Another system's topic that it is of; empty: the contract's."""
 
     def dead_letter(self, reason: str) -> DeadLetter:
         """The dead letter that this record becomes."""
-        name = INPUTS[self.topic].name
+        name = self.source or INPUTS[self.topic].name
         return DeadLetter(name, self.partition, self.offset, max(self.ts_ms, 0), reason, self.raw)
 
 
@@ -42,9 +48,13 @@ def decode(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Arrival(topic, partition, offset, ts_ms, raw, None, _reason(error))
     if 0 <= ts_ms < event.ts_ms - max_ahead_ms:
-        reason = f"Expected `int` <= the broker's time + {max_ahead_ms} ms - at `$.ts_ms`"
-        return Arrival(topic, partition, offset, ts_ms, raw, None, reason)
+        return Arrival(topic, partition, offset, ts_ms, raw, None, ahead(max_ahead_ms))
     return Arrival(topic, partition, offset, ts_ms, raw, event)
+
+
+def ahead(max_ahead_ms: int) -> str:
+    """What is said of an event whose time is too far ahead."""
+    return f"Expected `int` <= the broker's time + {max_ahead_ms} ms - at `$.ts_ms`"
 
 
 def _reason(error: Exception) -> str:

@@ -1,11 +1,12 @@
 """The changelog topic of a partition's state: what was committed last, and whether it may be gone on from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from aiokafka.structs import TopicPartition
 
-from schemas.topics import INPUTS, STATE, TOPICS
+from schemas.topics import INPUTS, STATE, TOPICS, Topic
 from streams.delivery.restore import count_partitions, open_reader, partition_counts, read_all, read_from
 from streams.settings import Kafka
 from streams.state.gathering import Gathering
@@ -20,14 +21,16 @@ class RefusedStateError(RuntimeError):
     """The state on the broker is not one to go on from; nothing has been changed."""
 
 
-async def restore(kafka: Kafka, partition: int, state: PartitionState) -> None:
+async def restore(
+    kafka: Kafka, partition: int, state: PartitionState, inputs: Sequence[Topic] = INPUTS
+) -> None:
     """Load what a partition's changelog holds, and the number of partitions that it holds for.
 
     Raises ``RefusedStateError`` where a record is damaged or of a newer release, or where the number of
     partitions has changed; ``MissingTopicError``, and what aiokafka raises.
     """
     async with open_reader(kafka) as reader:
-        count = await count_input_partitions(reader)
+        count = await count_input_partitions(reader, inputs)
     newest = Gathering()
     async for key, value in read_all(kafka, STATE.name, partition):
         newest.add(key, value)
@@ -44,19 +47,39 @@ async def restore(kafka: Kafka, partition: int, state: PartitionState) -> None:
     state.partitions = count
 
 
-async def count_input_partitions(reader: Any) -> int:
+def check_inputs(state: PartitionState, identity: int, inputs: Sequence[Topic]) -> None:
+    """Raise ``RefusedStateError`` where the state's offsets are those of other topics.
+
+    ``identity`` is that of the topics and their places; a state without a past takes it on.
+    """
+    if state.restored and state.inputs != identity:
+        shown = ", ".join(f"`{topic.name}`" for topic in inputs)
+        raise RefusedStateError(
+            f"The state on `{STATE.name}` was made from other topics than {shown}: set adoption.mapping as "
+            "it was, or delete the topics that Headrace writes and run `headrace init`, to begin anew"
+        )
+    state.inputs = identity
+
+
+async def count_input_partitions(reader: Any, topics: Sequence[Topic] = INPUTS) -> int:
     """How many partitions the input topics have.
 
     Raises ``RefusedStateError`` where one has another number, or where a topic that we write has fewer.
     """
-    counts = await partition_counts(reader, [topic.name for topic in TOPICS if topic.partitions == "input"])
-    inputs = {counts[topic.name] for topic in INPUTS}
+    written = [topic for topic in TOPICS if topic.partitions == "input" and topic not in INPUTS]
+    counts = await partition_counts(reader, [topic.name for topic in (*topics, *written)])
+    inputs = {counts[topic.name] for topic in topics}
     if len(inputs) > 1 or min(counts.values()) < max(inputs):
         shown = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-        raise RefusedStateError(
-            f"The topics differ in their number of partitions ({shown}): stop workers and producers, and "
-            f"run `headrace repartition --partitions {max(counts.values())}`"
+        remedy = (
+            f"stop workers and producers, and run `headrace repartition --partitions {max(counts.values())}`"
         )
+        if topics is not INPUTS:
+            remedy = (
+                "another system's topics are not ours to change: `headrace adopt bridge` feeds the "
+                "contract's own topics from any number of partitions"
+            )
+        raise RefusedStateError(f"The topics differ in their number of partitions ({shown}): {remedy}")
     return inputs.pop()
 
 

@@ -42,6 +42,8 @@ class PartitionState:
         """Newest event time seen; ticks carry it on while the partition is idle."""
         self.offsets = [0, 0, 0]
         """Next offset to read, by ``schemas.topics.INPUTS``."""
+        self.inputs = 0
+        """Identity of the topics that these are of; 0 is the contract's."""
         self.counters = dict.fromkeys(COUNTERS, 0)
         self.partitions = 0
         """How many the input topics have; 0: nobody has said so."""
@@ -80,7 +82,7 @@ class PartitionState:
             pool.overflowed = 0
         meta = np.zeros(1, META)
         counters = [self.counters[name] for name in COUNTERS]
-        meta[0] = (0, self.stream_ms, self.offsets, self.partitions, counters)
+        meta[0] = (self.inputs, self.stream_ms, self.offsets, self.partitions, counters)
         records.append((META_KEY, encode_rows(meta)[0]))
         return records if self.write_version == NEWEST_VERSION else in_version(records, self.write_version)
 
@@ -106,6 +108,7 @@ class PartitionState:
         for meta in newest.rows(b"M"):
             self.stream_ms = int(meta["stream_ms"])
             self.offsets = meta["offsets"].tolist()
+            self.inputs = int(meta["key"])
             self.partitions = int(meta["partitions"])
             self.counters = dict(zip(COUNTERS, meta["counters"].tolist(), strict=True))
             self.restored = True

@@ -26,7 +26,7 @@ COUNTERS = (
 
 META = np.dtype(
     [
-        ("key", "i8"),
+        ("key", "i8"),  # identity of the input topics; 0: the contract's. There is one such row
         ("stream_ms", "i8"),
         ("offsets", "i8", (3,)),  # next offset to read of views, clicks, purchases
         ("partitions", "i8"),  # of the input topics when it was written; 0: not known
