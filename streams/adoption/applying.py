@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-import orjson
 
 from schemas.events import Event
 from streams.adoption.mapping import EVENTS, IGNORE, PARTS, Fields, Parts, Rule, TopicMapping
-from streams.adoption.paths import Getter, getter, parse
+from streams.adoption.outline import outline
+from streams.adoption.paths import Getter, Steps, getter, parse
 from streams.adoption.sources import FaultError, Place, Reader, reader
-
-MALFORMED = "JSON is malformed"
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _AT = re.compile(r"(?P<reason>.*) - at `\$\.(?P<field>\w+)(\[(?P<index>\d+|\.\.\.)\](\.(?P<inner>\w+))?)?`")
@@ -28,6 +26,8 @@ class TopicRules:
     def __init__(self, mapping: TopicMapping) -> None:
         self.name = mapping.name
         self._rules = [_RuleReader(rule) for rule in mapping.rules]
+        paths = [path for rule in mapping.rules for path in used_paths(rule)]
+        self._outlined: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(outline(paths)).decode
         self._paths = sorted({path for rule in mapping.rules for path in (*rule.when, *rule.has)})
         # Where all rules ask for a text at the same path, one look-up finds those that may hold.
         first = {next(iter(rule.when), None) for rule in mapping.rules}
@@ -47,18 +47,21 @@ class TopicRules:
         Raises:
             UnmappableError: It becomes none.
         """
-        rule, record = self.rule(raw)
+        rule, record = self._decoded(raw)
         return None if rule.build is None else rule.build(record, (self.name, partition, offset))
 
-    def rule(self, raw: bytes) -> tuple["_RuleReader", Any]:
-        """The rule that holds for a record, and the record decoded; raises ``UnmappableError``."""
+    def rule(self, raw: bytes) -> Rule:
+        """The rule that holds for a record; raises ``UnmappableError``."""
+        return self._decoded(raw)[0].rule
+
+    def _decoded(self, raw: bytes) -> tuple["_RuleReader", dict[str, Any]]:
+        """The rule that holds for a record, and of the record at least what the rules look at."""
         try:
-            record = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise UnmappableError(f"{MALFORMED}: {error.msg} (byte {error.pos})") from None
-        if type(record) is not dict:
-            kind = "array" if type(record) is list else "scalar"
-            raise UnmappableError(f"Expected `object`, got `{kind}`")
+            record = self._outlined(raw)
+        except msgspec.ValidationError:
+            record = _decode_whole(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UnmappableError(str(error)) from None
         return self._rule_of(record), record
 
     def _rule_of(self, record: Any) -> "_RuleReader":
@@ -71,6 +74,29 @@ class TopicRules:
                 return rule
         at = " and ".join(f"`{path}`" for path in self._paths)
         raise UnmappableError(f"Expected a kind of record that the mapping has a rule for - at {at or '`$`'}")
+
+
+def used_paths(rule: Rule) -> frozenset[Steps]:
+    """The paths that a rule looks at; the first element of a list stands for all."""
+    paths: list[str] = [*rule.when, *rule.has]
+    for source in (*rule.fields.values(), *rule.segments):
+        paths += source.paths
+    used = {parse(path) for path in paths}
+    for parts in (*rule.lines, *rule.slots):
+        root = (*parse(parts.each), 0) if parts.each else ()
+        inner = {(*root, *parse(path)) for source in parts.fields.values() for path in source.paths}
+        used |= inner or {root}
+    return frozenset(used)
+
+
+def _decode_whole(raw: bytes) -> dict[str, Any]:
+    try:
+        return _decode_object(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnmappableError(str(error)) from None
+
+
+_decode_object: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class _RuleReader:

@@ -53,7 +53,8 @@ def check_keys(settings: Settings) -> None:
         raise KeyingError(
             f"Expected the events of a user in one partition number, got {scattered:,} of "
             f"{len(partitions_of):,} users of a sample of {names} in several: they are not "
-            "keyed by the mapping's `user_id`; let `headrace adopt bridge` re-key them, and run the worker without adoption.mapping"
+            "keyed by the mapping's `user_id`; let `headrace adopt bridge` re-key them, "
+            "and run the worker without adoption.mapping"
         )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from streams.adoption.applying import TopicRules, UnmappableError
-from streams.adoption.mapping import Mapping, Rule, TopicMapping
+from streams.adoption.applying import TopicRules, UnmappableError, used_paths
+from streams.adoption.mapping import Mapping, TopicMapping
 from streams.adoption.paths import Steps, getter, parse, render
 from streams.adoption.sampling import Sampled
 from streams.adoption.shapes import scalars
@@ -56,7 +56,7 @@ def try_on(mapping: Mapping, samples: Map[str, Sequence[Sampled]]) -> list[Topic
 
 def _try_topic(mapping: TopicMapping | None, name: str, sample: Sequence[Sampled]) -> TopicReport:
     rules = TopicRules(mapping) if mapping is not None else None
-    used = {id(rule): _used(rule) for rule in mapping.rules} if mapping is not None else {}
+    used = {id(rule): used_paths(rule) for rule in mapping.rules} if mapping is not None else {}
     kinds = sorted({path for rule in mapping.rules for path in rule.when}) if mapping is not None else []
     mapped: Counter[str] = Counter()
     dead: Counter[str] = Counter()
@@ -80,11 +80,11 @@ def _try_topic(mapping: TopicMapping | None, name: str, sample: Sequence[Sampled
             continue
         mapped[str(event.__struct_config__.tag)] += 1
         places[event.user_id].add(record.partition)
-        rule, decoded = rules.rule(record.value)
+        seen = used[id(rules.rule(record.value))]
         unmapped.update(
             steps
-            for steps in dict.fromkeys(steps for steps, _ in scalars(decoded))
-            if steps not in used[id(rule.rule)]
+            for steps in dict.fromkeys(steps for steps, _ in scalars(orjson.loads(record.value)))
+            if steps not in seen
         )
     total = sum(mapped.values())
     return TopicReport(
@@ -99,18 +99,6 @@ def _try_topic(mapping: TopicMapping | None, name: str, sample: Sequence[Sampled
         users=len(places),
         scattered_users=sum(len(numbers) > 1 for numbers in places.values()),
     )
-
-
-def _used(rule: Rule) -> frozenset[Steps]:
-    """Paths that a rule looks at; of a list's elements the first one stands for all."""
-    paths: list[str] = [*rule.when, *rule.has]
-    for source in (*rule.fields.values(), *rule.segments):
-        paths += source.paths
-    used = {parse(path) for path in paths}
-    for parts in (*rule.lines, *rule.slots):
-        root = (*parse(parts.each), 0) if parts.each else ()
-        used |= {(*root, *parse(path)) for source in parts.fields.values() for path in source.paths}
-    return frozenset(used)
 
 
 def _word(raw: bytes, kinds: Sequence[str]) -> str:

@@ -199,8 +199,8 @@ def bridge(settings: Settings, path: Path, once: bool, as_json: bool) -> None:
         raise click.ClickException("Another bridge has taken over; nothing is carried over twice") from None
     except (KafkaError, TimeoutError) as error:
         raise click.ClickException(
-            f"The broker at {kafka.bootstrap_servers} failed: {type(error).__name__}; start the bridge again, "
-            "it goes on from what is committed"
+            f"The broker at {kafka.bootstrap_servers} failed ({type(error).__name__}): start the bridge "
+            "again, it goes on from what is committed"
         ) from None
     if as_json:
         click.echo(orjson.dumps(to_builtins(report)))
@@ -307,7 +307,7 @@ def _text(report: TopicReport) -> str:
         lines.append(f"Unmapped fields: {shown}{more}")
     if report.scattered_users:
         lines.append(
-            f"{report.scattered_users:,} of {report.users:,} users have events in several partitions: the topic "
-            "is not keyed by the user, so a worker cannot read it as it is; `headrace adopt bridge` can"
+            f"{report.scattered_users:,} of {report.users:,} users have events in several partitions: the "
+            "topic is not keyed by the user, so no worker can read it as it is; `headrace adopt bridge` can"
         )
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from streams.bench.systems import SYSTEMS, Plan
+from streams.commands.bench_adopt import adopt
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
 
@@ -32,7 +33,7 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-for command in (faults, recovery, memory):
+for command in (adopt, faults, recovery, memory):
     bench.add_command(command)
 
 
