@@ -149,7 +149,7 @@ class Fields:
         seen = set()
         for record in self._records:
             values = tuple(get(record) for get in getters)
-            if all(type(value) in (str, int) for value in values):
+            if all(type(value) in (str, int, float) for value in values):
                 seen.add(values)
         return len(seen) / max(1, len(self._records))
 

@@ -47,8 +47,8 @@ def _joined(source: Source) -> Reader:
         for path, get in parts:
             value = get(record)
             kind = type(value)
-            if kind is int:
-                texts.append(str(value))
+            if kind is int or kind is float:
+                texts.append(repr(value))
             elif kind is str and value:
                 texts.append(value)
             elif value is None or kind is str:
