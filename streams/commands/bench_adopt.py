@@ -10,7 +10,8 @@ from streams.commands.table import table
 
 DEFAULT = Plan()
 COLUMNS = (
-    "shape", "bytes", "contract's", "decode us", "contract's", "whole us", "contract's", "events/s", "contract's",
+    "shape", "bytes", "contract's", "decode us", "contract's", "whole us", "contract's", "events/s",
+    "contract's",
 )  # fmt: skip
 
 EPILOG = """\b

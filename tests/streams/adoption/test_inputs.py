@@ -11,14 +11,16 @@ from streams.settings import Adoption
 IDS = (
     'fields.event_id = { place = true }\nfields.user_id = { path = "$.u" }\nfields.ts_ms = { path = "$.t" }\n'
 )
-VIEW = f'[[topics.rules]]\nevent = "view"\nwhen = {{ "$.e" = ["view"] }}\n{IDS}fields.page = {{ value = "home" }}\n'
-CLICK = f'[[topics.rules]]\nevent = "click"\nwhen = {{ "$.e" = ["add"] }}\n{IDS}fields.kind = {{ value = "item" }}\n'
+RULE = '[[topics.rules]]\nevent = "%s"\nwhen = { "$.e" = ["%s"] }\n'
+VIEW = RULE % ("view", "view") + IDS + 'fields.page = { value = "home" }\n'
+CLICK = RULE % ("click", "add") + IDS + 'fields.kind = { value = "item" }\n'
 REFUND = (
     f'[[topics.rules]]\nevent = "refund"\nwhen = {{ "$.e" = ["refund"] }}\n{IDS}'
     'fields.order_id = { path = "$.o" }\nfields.amount_micros = { value = 1 }\n'
 )
 PING = '[[topics.rules]]\nevent = "ignore"\nwhen = { "$.e" = ["ping"] }\n'
 AHEAD_MS = 10_000
+AHEAD = "Expected `int` <= the broker's time"
 
 
 def topic(name, *rules):
@@ -86,7 +88,7 @@ def test_shadow_is_on_until_it_is_turned_off():
         (b'{"e":"view","u":1,"t":%d}' % T0_MS, T0_MS, ("View", "")),
         (b'{"e":"ping"}', T0_MS, ("NoneType", "")),
         (None, T0_MS, ("NoneType", "Input data was truncated")),
-        (b'{"e":"view","u":1,"t":%d}' % T0_MS, T0_MS - AHEAD_MS - 1, ("NoneType", "Expected `int` <= the broker's time")),
+        (b'{"e":"view","u":1,"t":%d}' % T0_MS, T0_MS - AHEAD_MS - 1, ("NoneType", AHEAD)),
     ],
 )  # fmt: skip
 def test_a_record_is_decoded_as_those_of_the_contract_are(raw, ts_ms, found):

@@ -2,7 +2,7 @@
 
 import pytest
 import tomlkit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.adoption.mapping import (
@@ -54,12 +54,13 @@ MONEY = st.builds(
 WHEN = st.dictionaries(
     PATHS, st.lists(LABELS | st.integers(0, 9) | st.booleans(), min_size=1, max_size=3).map(tuple), max_size=2
 )
-REFUNDS = st.builds(
+LINE, PAGE = {"quantity": Source(value=1)}, {"page": Source(value="home")}
+ORDERS = st.builds(
     lambda ids, user, time, money, country, when: Rule(
         "purchase",
         when,
         fields={"event_id": ids, "user_id": ids, "ts_ms": time, "order_id": user, "amount_micros": money},
-        lines=(Parts({"item_id": country, "quantity": Source(value=1), "unit_price_micros": money}, "$.items"),),
+        lines=(Parts(LINE | {"item_id": country, "unit_price_micros": money}, "$.items"),),
     ),
     IDS, IDS, TIMES, MONEY, IDS, WHEN,
 )  # fmt: skip
@@ -67,17 +68,18 @@ VIEWS = st.builds(
     lambda ids, time, label, when: Rule(
         "view",
         when,
-        fields={"event_id": ids, "user_id": ids, "ts_ms": time, "page": Source(value="home"), "category": label},
+        fields=PAGE | {"event_id": ids, "user_id": ids, "ts_ms": time, "category": label},
         slots=(Parts({"slot_id": Source(value="top")}),),
         segments=(label,),
     ),
     IDS, TIMES, TEXT_SOURCES, WHEN,
 )  # fmt: skip
-MAPPINGS = st.lists(REFUNDS | VIEWS, min_size=1, max_size=3).map(
+MAPPINGS = st.lists(ORDERS | VIEWS, min_size=1, max_size=3).map(
     lambda rules: Mapping((TopicMapping("web", tuple(rules)),))
 )
 
 
+@settings(max_examples=50)
 @given(MAPPINGS)
 def test_a_mapping_comes_back_from_toml_as_it_was(mapping):
     """Whatever keys, words and constants it has, TOML holds all of it."""
@@ -99,8 +101,8 @@ def test_the_mappings_that_ship_are_valid(shape):
         ('"$.visitor"', '"visitor"', "Expected a path that begins with `$`, got `visitor` - at "),
         ('as = "s"', 'as = "units"', "Expected one of ms, s, us, iso8601, got `units` - at "),
         ('as = "s"', "default = 5", "Expected `int` >= 946684800000 - at "),
-        ('"add_to_cart"', '"cart"', "Invalid enum value 'cart' - at `$.topics[0].rules[0].fields.kind.value`"),
-        ('path = "$.id"', 'path = "$.id", place = true', "Expected exactly one of `path`, `join`, `value` and `place`"),
+        ('"add_to_cart"', '"cart"', "Invalid enum value 'cart' - at `$.topics[0].rules[0].fields.kind."),
+        ('path = "$.id"', 'path = "$.id", place = true', "Expected exactly one of `path`, `join`, "),
         ('path = "$.id"', 'exec = "x"', "Object contains unknown field `exec`"),
         ('"click"', '"purchase"', "Expected the `lines` of a purchase, got none"),
         ('"click"', '"ignore"', "Expected no fields of what is to be ignored"),
@@ -119,5 +121,5 @@ def test_what_cannot_be_used_is_refused_with_its_place(old, new, reason):
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
     """The sentence names the file."""
-    with pytest.raises(MappingError, match="none.toml: No such file"):
+    with pytest.raises(MappingError, match=r"none\.toml: No such file"):
         load(tmp_path / "none.toml")

@@ -1,6 +1,7 @@
 import asyncio
 from types import SimpleNamespace
 
+import pytest
 from faust.types import TP
 from msgspec.json import encode
 from traffic import CATALOG, SETTINGS, T0_MS, exposure
@@ -8,10 +9,15 @@ from traffic import CATALOG, SETTINGS, T0_MS, exposure
 from models.catalog import Catalog
 from models.serving import ServingWeights
 from schemas.topics import INPUTS, VIEWS
+from streams.adoption.inputs import CONTRACT, inputs_of
+from streams.adoption.mapping import loads
 from streams.agents import process
 from streams.agents.process import ProcessJob
 from streams.delivery.fetching import Row
 from streams.delivery.transport import Mark
+from streams.settings import Adoption
+from streams.state.changelog import RefusedStateError, check_inputs
+from streams.state.partition import PartitionState
 
 CHUNK, LIMIT, EVENTS = 10, 50, 200
 TURNS = 1000
@@ -28,11 +34,11 @@ class BlockedTransactions:
         await self.go_on.wait()
 
 
-def new_job():
+def new_job(inputs=CONTRACT):
     catalog = Catalog(SETTINGS.learning.bits)
     catalog.extend(CATALOG)
     weights = ServingWeights("ctr", SETTINGS.learning.bits)
-    return ProcessJob(0, SETTINGS, "group", catalog, weights, decisions=SimpleNamespace())
+    return ProcessJob(0, SETTINGS, "group", catalog, weights, SimpleNamespace(), inputs)
 
 
 def rows():
@@ -59,3 +65,53 @@ def test_processing_waits_for_a_slow_broker(monkeypatch):
         return before, job.processor.state.counters["exposures"]
 
     assert (LIMIT + CHUNK, EVENTS) == asyncio.run(scenario())
+
+
+MAPPING = """
+[[topics]]
+name = "web"
+[[topics.rules]]
+event = "exposure"
+when = { "$.e" = ["shown"] }
+fields.event_id = { place = true }
+fields.user_id = { path = "$.u" }
+fields.ts_ms = { path = "$.t" }
+fields.ad_id = { path = "$.ad" }
+fields.propensity = { value = 0.5 }
+[[topics.rules]]
+event = "ignore"
+when = { "$.e" = ["ping"] }
+"""
+
+
+def test_foreign_records_are_processed_and_ignored_ones_are_read():
+    """Of another system's topic some have an effect, some are refused; the offset is behind all of them."""
+    inputs = inputs_of(loads(MAPPING), Adoption())
+    shown = b'{"e":"shown","u":"u1","ad":"a","t":%d}' % T0_MS
+    values = [shown, b'{"e":"ping"}', b"?", shown, b'{"e":"ping"}']
+
+    async def scenario():
+        job = new_job(inputs)
+        await job.take(
+            {TP("web", 0): [Row(number, T0_MS, None, value) for number, value in enumerate(values)]},
+            {TP("web", 0): Mark(5, 5)},
+            1,
+        )
+        return job
+
+    job = asyncio.run(scenario())
+    state = job.processor.state
+    assert (2, 1) == (state.counters["exposures"], state.counters["dead_letters"])
+    assert ({TP("web", 0): 5}, []) == (job._offsets(), job.full())
+
+
+def test_a_state_of_other_topics_is_refused():
+    """Its offsets would be those of records that are not there."""
+    inputs = inputs_of(loads(MAPPING), Adoption())
+    state = PartitionState(SETTINGS.state, SETTINGS.processing)
+    check_inputs(state, inputs.identity, inputs.read)
+    restored = PartitionState(SETTINGS.state, SETTINGS.processing)
+    restored.restore(state.drain())
+    check_inputs(restored, inputs.identity, inputs.read)
+    with pytest.raises(RefusedStateError, match="made from other topics than `views`, `clicks`, `purchases`"):
+        check_inputs(restored, CONTRACT.identity, CONTRACT.read)
