@@ -24,7 +24,7 @@ from streams.embedded.broker import answers
 from streams.embedded.platform import Platform, platform
 from streams.embedded.process import dies_with_us
 from streams.lag import end_offsets, wait_until_read
-from streams.settings import Role, Settings, child_environment
+from streams.settings import Adoption, Role, Settings, child_environment
 from streams.sinks.store import open_store
 from streams.summary import Summary, summarize
 
@@ -149,6 +149,7 @@ def _reaching(settings: Settings, running: Platform) -> Settings:
         learning=replace(settings.learning, challenger_sample=1.0),
         kafka=replace(settings.kafka, bootstrap_servers=running.bootstrap_servers, replication_factor=1),
         clickhouse=replace(settings.clickhouse, host="", engine_url=running.engine_url),
+        adoption=Adoption(),
     )
 
 
