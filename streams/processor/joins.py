@@ -84,7 +84,7 @@ class Joins:
         return key, slot
 
     def meet(self, key: int, exposure: Exposure) -> None:
-        """Now that an exposure's features are noted, drop its request; join it with a click that came first."""
+        """Now that an exposure's features are noted, drop its request, and join a click that came first."""
         if exposure.decision_id:
             self.state.requests.remove(stable_key(exposure.decision_id))
         if key in self.state.clicks.slot_of:
