@@ -73,7 +73,7 @@ class Timers:
             if deadline_ms >= stream_ms:
                 self.next_ms = deadline_ms
                 return
-            if heap and timer is heap[0]:
+            if heap and timer == heap[0]:
                 heappop(heap)
             else:
                 self._lanes[kind].popleft()
