@@ -6,7 +6,7 @@ import numpy as np
 
 from schemas.events import Line
 from streams.simulate.delays import quantile_ms
-from streams.simulate.randomness import Floats, Words, at_most, generator
+from streams.simulate.randomness import Floats, Words, generator, place_of
 from streams.simulate.visits import Visits
 from streams.simulate.world import CATEGORIES, World
 
@@ -53,7 +53,7 @@ class Baskets:
         line_categories = np.floor(spots).astype(np.intp)
         line_categories[:, 0] = categories
         items = world.items_of(line_categories, spots - np.floor(spots))
-        counts = 1 + at_most(LINE_SHARES, draws[:, _LINES])
+        counts = 1 + place_of(LINE_SHARES, draws[:, _LINES])
         full_micros = world.item_price_micros[items]
         paid_micros = full_micros * (100 - percents[:, None]) // 100
         inside = np.arange(len(LINE_SHARES)) < counts[:, None]

@@ -7,7 +7,7 @@ import tomllib
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -31,11 +31,7 @@ class ConfigurationError(ValueError):
     """There is no such configuration, or it cannot be used."""
 
 
-class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the TOML file."""
-
-
-class Delay(Section):
+class Delay(Struct, frozen=True, forbid_unknown_fields=True):
     """How long after a cause its effect comes."""
 
     kind: Literal["exponential", "lomax"]
@@ -47,7 +43,7 @@ class Delay(Section):
     """Spread of the log of the mean between categories of ads."""
 
 
-class ShopSection(Section):
+class ShopSection(Struct, frozen=True, forbid_unknown_fields=True):
     """The shop itself, and how much goes on in it."""
 
     sessions_per_day: Annotated[float, Meta(gt=0)]
@@ -58,7 +54,7 @@ class ShopSection(Section):
     items: Count = 1000
 
 
-class Users(Section):
+class Users(Struct, frozen=True, forbid_unknown_fields=True):
     """Who comes."""
 
     count: Count
@@ -72,7 +68,7 @@ class Users(Section):
     """Spread of the users' general readiness to click, in log odds."""
 
 
-class Tastes(Section):
+class Tastes(Struct, frozen=True, forbid_unknown_fields=True):
     """The latent factors of users and ads."""
 
     dimensions: Count
@@ -86,7 +82,7 @@ class Tastes(Section):
     """How strongly tastes decide which category a user looks at."""
 
 
-class Ads(Section):
+class Ads(Struct, frozen=True, forbid_unknown_fields=True):
     """What may be shown."""
 
     count: Count
@@ -106,7 +102,7 @@ class Ads(Section):
     """Spread of the interaction of device and the ad's format, in log odds."""
 
 
-class Pages(Section):
+class Pages(Struct, frozen=True, forbid_unknown_fields=True):
     """How users browse."""
 
     views_per_session: Annotated[float, Meta(ge=1)]
@@ -125,7 +121,7 @@ class Pages(Section):
     """Item pages from which the item is put into the cart."""
 
 
-class Clicks(Section):
+class Clicks(Struct, frozen=True, forbid_unknown_fields=True):
     """Clicks on ads."""
 
     rate: Rate
@@ -137,7 +133,7 @@ class Clicks(Section):
     delay: Delay
 
 
-class Purchases(Section):
+class Purchases(Struct, frozen=True, forbid_unknown_fields=True):
     """Orders that clicks on ads lead to, and what is paid back of any order."""
 
     rate: Rate
@@ -151,7 +147,7 @@ class Purchases(Section):
     refund_delay: Delay
 
 
-class Promotions(Section):
+class Promotions(Struct, frozen=True, forbid_unknown_fields=True):
     """Orders that nobody's ad led to, and what promotions change about them."""
 
     count: Count
@@ -169,7 +165,7 @@ class Promotions(Section):
     delay: Delay
 
 
-class Day(Section):
+class Day(Struct, frozen=True, forbid_unknown_fields=True):
     """When sessions begin: a floor and peaks around some hours, UTC."""
 
     peaks_h: tuple[Hours, ...]
@@ -184,7 +180,7 @@ class Day(Section):
             raise ValueError("Expected `weights` that sum to at most 1")
 
 
-class Logging(Section):
+class Logging(Struct, frozen=True, forbid_unknown_fields=True):
     """The policy whose choices a log holds."""
 
     temperature: Annotated[float, Meta(gt=0)]
@@ -192,7 +188,7 @@ class Logging(Section):
     """Of the probability what is spread evenly over the candidates."""
 
 
-class Drift(Section):
+class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     """How tastes for ads change with time; the truth follows."""
 
     kind: Literal["none", "abrupt", "gradual", "recurring"] = "none"
@@ -204,7 +200,7 @@ class Drift(Section):
     """1: nothing of the old interactions is left."""
 
 
-class Bots(Section):
+class Bots(Struct, frozen=True, forbid_unknown_fields=True):
     """Users that are no people."""
 
     share: Share = 0.0
@@ -215,7 +211,7 @@ class Bots(Section):
     """Of what they are shown."""
 
 
-class Configuration(Section):
+class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
     """A whole shop."""
 
     shop: ShopSection
@@ -275,11 +271,9 @@ def changed(
     configuration: Configuration, drift: str | None = None, bots_share: float | None = None
 ) -> Configuration:
     """The configuration with another kind of drift, another share of bots, or both."""
-    changes = {
-        "drift": {"kind": drift} if drift is not None else {},
-        "bots": {"share": bots_share} if bots_share is not None else {},
-    }
-    return replace(
-        configuration,
-        **{section: replace(getattr(configuration, section), **values) for section, values in changes.items()},
-    )
+    changes: dict[str, Any] = {}
+    if drift is not None:
+        changes["drift"] = replace(configuration.drift, kind=drift)
+    if bots_share is not None:
+        changes["bots"] = replace(configuration.bots, share=bots_share)
+    return replace(configuration, **changes)

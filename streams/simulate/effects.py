@@ -34,15 +34,17 @@ class Effects:
         self, slots: Words, ads: Words, exposures: Sequence[Exposure], answers: Answers
     ) -> list[Event]:
         """Clicks on ads that were shown, orders that follow, and their refunds."""
-        shown_ms = self._visits.slot_ms[slots]
+        shown_ms = np.array([shown.ts_ms for shown in exposures], np.int64)
         clicked = np.flatnonzero(answers.clicked)
         clicked_ms = shown_ms + answers.click_delay_ms
-        clicks: list[Click] = self.scribe.clicks([exposures[i] for i in clicked], clicked_ms[clicked])
+        clicks: list[Click] = self.scribe.clicks(
+            [exposures[i] for i in clicked.tolist()], clicked_ms[clicked]
+        )
         bought = np.flatnonzero(answers.bought)
         slots, categories = slots[bought], self._shop.world.ad_category[ads[bought]]
         baskets = self._baskets.of_slots(slots, categories)
         purchases = self.scribe.purchases(
-            [exposures[i].event_id[2:] for i in bought],
+            [exposures[i].event_id[2:] for i in bought.tolist()],
             self._visits.view_session[self._visits.slot_view[slots]],
             clicked_ms[bought] + answers.purchase_delay_ms[bought],
             baskets,
@@ -60,18 +62,19 @@ class Effects:
         world, visits = self._shop.world, self._visits
         offered = np.flatnonzero(arms != NONE)
         clicked = np.flatnonzero(orders.clicked[offered])
-        clicks = self.scribe.clicks([exposures[i] for i in clicked], orders.clicked_ms[offered][clicked])
+        clicked_ms = orders.clicked_ms[offered][clicked]
+        clicks = self.scribe.clicks([exposures[i] for i in clicked.tolist()], clicked_ms)
         ordered = np.flatnonzero(orders.ordered)
         arms, sessions = arms[ordered], sessions[ordered]
         percents = np.where(arms != NONE, world.discount_percent[arms - 1], 0)
         categories = visits.view_category[visits.first_view[sessions]]
         baskets = self._baskets.of_sessions(sessions, categories, percents)
         purchases: list[Purchase] = self.scribe.purchases(
-            [self.scribe.session_ids[number] for number in sessions],
+            [self.scribe.session_ids[number] for number in sessions.tolist()],
             sessions,
             orders.ordered_ms[ordered],
             baskets,
-            [world.coupon_ids[arm - 1] if arm != NONE else "" for arm in arms],
+            [world.coupon_ids[arm - 1] if arm != NONE else "" for arm in arms.tolist()],
         )
         return [*clicks, *purchases, *refunds(purchases, baskets)]
 
@@ -83,17 +86,20 @@ class Effects:
         ts_ms = visits.view_ms[visits.slot_view[slots]]
         progress = drift.progress(self._shop.configuration.drift, self._shop.traffic.start_ms, ts_ms)
         columns = (
-            answers.examination.round(DIGITS), answers.p_click.round(DIGITS), answers.p_purchase.round(DIGITS),
-            answers.clicked, answers.click_delay_ms, answers.bought, answers.purchase_delay_ms,
-            progress.round(DIGITS),
+            answers.examination.round(DIGITS), answers.p_click.round(DIGITS),
+            answers.p_purchase.round(DIGITS), answers.clicked, answers.click_delay_ms, answers.bought,
+            answers.purchase_delay_ms, progress.round(DIGITS),
         )  # fmt: skip
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [
             ExposureTruth(
-                shown.event_id, shown.user_id, shown.ts_ms, shown.ad_id, shown.position, chance, *row,
+                shown.event_id, shown.user_id, shown.ts_ms, shown.ad_id, shown.position, chance, examination,
+                p_click, p_purchase, clicked, click_delay_ms, bought, purchase_delay_ms, moved,
                 shown.decision_id,
             )
-            for shown, chance, row in zip(exposures, propensity, rows, strict=True)
+            for shown, chance, (
+                examination, p_click, p_purchase, clicked, click_delay_ms, bought, purchase_delay_ms, moved,
+            ) in zip(exposures, propensity, rows, strict=True)
         ]  # fmt: skip
 
     def offer_truth(

@@ -81,11 +81,20 @@ class Scribe:
             page = PAGES[kind]
             found.append(
                 View(
-                    event_id, world.user_ids[user], ts_ms, page, shop_id, self.session_ids[number],
-                    world.item_ids[item] if item >= 0 else "", CATEGORIES[category], price,
-                    DEVICES[device], COUNTRIES[world.user_country[user]], world.segments[user],
+                    event_id,
+                    world.user_ids[user],
+                    ts_ms,
+                    page,
+                    shop_id,
+                    self.session_ids[number],
+                    world.item_ids[item] if item >= 0 else "",
+                    CATEGORIES[category],
+                    price,
+                    DEVICES[device],
+                    COUNTRIES[world.user_country[user]],
+                    world.segments[user],
                     (_SLOTS[page] if slots else ()) + ((_OFFERS[page],) if offer else ()),
-                )  # fmt: skip
+                )
             )
         return found
 
@@ -105,14 +114,15 @@ class Scribe:
         ]
 
     def exposures(
-        self, slots: Words, ads: Words, propensity: Sequence[float] | None, decision_ids: Sequence[str] = ()
-    ) -> list[Exposure]:
+        self, slots: Words, ads: Words, ts_ms: Integers, propensity: Sequence[float] | None,
+        decision_ids: Sequence[str] = (),
+    ) -> list[Exposure]:  # fmt: skip
         """Ads that were shown: by another system with a propensity, or by our decisions."""
         visits, world = self.visits, self._world
         view = visits.slot_view[slots]
         session = visits.view_session[view]
         columns = (
-            session, visits.session_user[session], visits.session_device[session], visits.slot_ms[slots],
+            session, visits.session_user[session], visits.session_device[session], ts_ms,
             visits.view_page[view], visits.view_category[view], visits.slot_position[slots], ads,
         )  # fmt: skip
         rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -124,15 +134,27 @@ class Scribe:
             decision_ids or [""] * len(slots),
             strict=True,
         ):
-            number, user, device, ts_ms, kind, category, position, ad = row
+            number, user, device, at_ms, kind, category, position, ad = row
             page = PAGES[kind]
             found.append(
                 Exposure(
-                    event_id, world.user_ids[user], ts_ms, self._shop_id, self.session_ids[number],
-                    decision_id, world.ad_ids[ad], "", chance, _SLOTS[page][position - 1].slot_id, position,
-                    page, CATEGORIES[category], DEVICES[device], COUNTRIES[world.user_country[user]],
+                    event_id,
+                    world.user_ids[user],
+                    at_ms,
+                    self._shop_id,
+                    self.session_ids[number],
+                    decision_id,
+                    world.ad_ids[ad],
+                    "",
+                    chance,
+                    _SLOTS[page][position - 1].slot_id,
+                    position,
+                    page,
+                    CATEGORIES[category],
+                    DEVICES[device],
+                    COUNTRIES[world.user_country[user]],
                     world.segments[user],
-                )  # fmt: skip
+                )
             )
         return found
 

@@ -44,15 +44,13 @@ def _log(shop: Shop, with_truth: bool) -> Iterator[Entry]:
         waiting = [entries[place] for place in places[ready:]]
 
 
-def _entries(
-    shop: Shop, visits: Visits, choices: Choices, answers: Answers, with_truth: bool
-) -> list[Entry]:
+def _entries(shop: Shop, visits: Visits, choices: Choices, answers: Answers, with_truth: bool) -> list[Entry]:
     effects = Effects(shop, visits)
     scribe = effects.scribe
     views = np.flatnonzero(visits.session_kind[visits.view_session] != VIEWLESS)
     slots = np.arange(len(visits.slot_view))
     chances = choices.propensity.tolist()
-    exposures = scribe.exposures(slots, choices.ads, chances)
+    exposures = scribe.exposures(slots, choices.ads, visits.slot_ms, chances)
 
     # Whom nobody offers anything may order all the same.
     sessions = np.arange(len(visits.session_user))
@@ -69,8 +67,7 @@ def _entries(
     first_views: dict[str, OfferTruth] = {}
     truths: list[ExposureTruth | None] = [None] * len(exposures)
     if with_truth:
-        of_asking = type(orders)(*(column[asking] for column in orders))
-        told = effects.offer_truth(asking, arms[asking], arm_chances.tolist(), of_asking)
+        told = effects.offer_truth(asking, arms[asking], arm_chances.tolist(), orders.at(asking))
         first_views = {truth.view_id: truth for truth in told}
         truths = [*effects.exposure_truth(slots, exposures, chances, answers)]
     return [

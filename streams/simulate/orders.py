@@ -1,8 +1,8 @@
 """The truth of orders that no ad led to, and what promotions change about them, by user.
 
-Each user has an outcome for every arm (potential outcomes: Rubin 1974). Effects differ between users, by their
-tastes and by themselves, and some are negative: whoever would have bought anyway, or is put off by being
-pushed (Radcliffe, Surry 2011, "Real-world uplift modelling with significance-based uplift trees").
+Each user has an outcome for every arm (potential outcomes: Rubin 1974). Effects differ between users, by
+their tastes and by themselves, and some are negative: being pushed puts off some who would have bought
+(Radcliffe, Surry 2011, "Real-world uplift modelling with significance-based uplift trees").
 """
 
 from typing import NamedTuple
@@ -32,6 +32,10 @@ class Orders(NamedTuple):
     clicked_ms: Integers
     ordered_ms: Integers
 
+    def at(self, places: Words) -> "Orders":
+        """Those of some of the sessions."""
+        return Orders(*(column[places] for column in self))  # type: ignore[arg-type]
+
 
 class OrderModel:
     """Whether and when sessions lead to orders."""
@@ -56,8 +60,8 @@ class OrderModel:
         p[users >= world.people] = 0.0
         return p
 
-    def orders(self, visits: Visits, sessions: Words, arms: Words) -> Orders:
-        """What becomes of sessions of a block under ``arms``.
+    def orders(self, visits: Visits, sessions: Words, arms: Words, not_before_ms: int = 0) -> Orders:
+        """What becomes of sessions of a block under ``arms``, which take effect ``not_before_ms``.
 
         One draw tells a session's order under every arm: it orders under each whose probability lies above.
         """
@@ -69,7 +73,7 @@ class OrderModel:
         offered = arms != NONE
         start_ms = visits.session_ms[sessions]
         render_ms = quantile_ms(Delay("exponential", configuration.pages.render_s), draws[:, RENDER])
-        shown_ms = start_ms + np.where(offered, render_ms, 0)
+        shown_ms = np.maximum(start_ms + np.where(offered, render_ms, 0), not_before_ms)
         look_ms = quantile_ms(configuration.clicks.delay, draws[:, CURIOUS_DELAY])
         clicked_ms = shown_ms + np.where(offered, look_ms, 0)
         return Orders(

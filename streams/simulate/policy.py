@@ -26,13 +26,10 @@ class Policy:
     def __init__(self, world: World, seed: int) -> None:
         self._seed = seed
         eligible = world.eligible()
-        self._shape = eligible.shape[:-1]
         eligible = eligible.reshape(-1, eligible.shape[-1])
         self.millionths = _spread(eligible, world.quality[0], world.configuration.logging)
         """Of each context's ads; every row sums to a million."""
-        self._edges = (
-            self.millionths.cumsum(axis=1) + MILLION * np.arange(len(eligible))[:, None]
-        ).ravel()
+        self._edges = (self.millionths.cumsum(axis=1) + MILLION * np.arange(len(eligible))[:, None]).ravel()
 
     def choose(self, visits: Visits, slots: Words) -> Choices:
         """Draw an ad for each of these slots; a slot's draw is always the same."""
@@ -65,4 +62,4 @@ def _spread(eligible: np.ndarray, scores: Floats, logging: Logging) -> Integers:
     millionths = np.floor(MILLION * ((1 - logging.floor) * weights + logging.floor * even)).astype(np.int64)
     rows = np.arange(len(millionths))
     millionths[rows, millionths.argmax(axis=1)] += MILLION - millionths.sum(axis=1)
-    return millionths
+    return np.asarray(millionths, np.int64)

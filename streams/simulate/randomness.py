@@ -28,11 +28,12 @@ def generator(seed: int, concern: Concern, block: int = 0) -> Generator:
     return Generator(PCG64(SeedSequence(seed, spawn_key=(_CONCERNS.index(concern), block))))
 
 
-def at_most(shares: Floats, draws: Any) -> Words:
+def place_of(shares: Any, draws: Any) -> Words:
     """Where each draw of 0 to 1 falls in a distribution over 0, 1, ...
 
-    >>> at_most(np.array([0.5, 0.5]), np.array([0.2, 0.7])).tolist()
+    >>> place_of(np.array([0.5, 0.5]), np.array([0.2, 0.7])).tolist()
     [0, 1]
     """
     edges = np.cumsum(shares)
-    return np.minimum(np.searchsorted(edges / edges[-1], draws, side="right"), len(shares) - 1)
+    places = np.searchsorted(edges / edges[-1], draws, side="right")
+    return np.asarray(np.minimum(places, len(shares) - 1), np.intp)

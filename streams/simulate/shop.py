@@ -16,7 +16,7 @@ from streams.simulate.world import World
 
 
 class Exposures(NamedTuple):
-    """Ads that the logging policy showed, in the order of their sessions: what a learner may see, and the truth.
+    """Ads that the logging policy showed, session by session: what a learner may see, and the truth.
 
     Words are places in the vocabularies: ``page`` in ``world.PAGES``, ``category`` in ``world.CATEGORIES``,
     ``device`` in ``world.DEVICES``; ``user`` and ``ad`` are rows of the shop's ``World``, which has what else

@@ -54,7 +54,7 @@ class ExposureTruth(Struct, frozen=True, omit_defaults=True, tag="exposure"):
     bought: bool
     purchase_delay_ms: int
     """From the click."""
-    drift: float = 0.0
+    drift: float
     """How far tastes were from the first to the second: 0 to 1."""
     decision_id: str = ""
     """In the closed loop the decision that it echoes."""

@@ -13,7 +13,7 @@ import numpy as np
 from streams.simulate.configuration import Delay, start_ms
 from streams.simulate.day import Calendar
 from streams.simulate.delays import quantile_ms
-from streams.simulate.randomness import Flags, Floats, Integers, Words, at_most, generator
+from streams.simulate.randomness import Flags, Floats, Integers, Words, generator, place_of
 from streams.simulate.world import (
     CATEGORIES,
     DEVICE_SHARES,
@@ -107,13 +107,13 @@ class Traffic:
         gaps = random.standard_exponential(SESSIONS) / configuration.shop.sessions_per_day
         times = even_days + np.cumsum(gaps)
         session_ms = self._calendar.times_ms(times)
-        user = at_most(world.activity, random.random(SESSIONS))
+        user = place_of(world.activity, random.random(SESSIONS))
         draws = random.random((SESSIONS, 3))
         is_bot = draws[:, 0] < bots.share if bots.count else np.zeros(SESSIONS, bool)
         which = np.floor(draws[:, 1] * bots.count).astype(np.intp)
         user = np.where(is_bot, world.people + which, user)
         kind = np.where(is_bot, 1 + which % (len(KINDS) - 1), PERSON)
-        any_device = at_most(DEVICE_SHARES, random.random(SESSIONS))
+        any_device = place_of(DEVICE_SHARES, random.random(SESSIONS))
         device = np.where(draws[:, 2] < USUAL_DEVICE_SHARE, world.user_device[user], any_device)
         asks = (random.random(SESSIONS) < configuration.promotions.ask_share) & ~is_bot
         gumbel = -np.log(-np.log(random.random((SESSIONS, len(CATEGORIES)))))
@@ -132,7 +132,7 @@ class Traffic:
         gap_ms[first_view] = 0
         passed_ms = np.cumsum(gap_ms)
         view_ms = session_ms[session] + np.rint(passed_ms - passed_ms[first_view][session]).astype(np.int64)
-        page = at_most(PAGE_SHARES, random.random(views))
+        page = place_of(PAGE_SHARES, random.random(views))
         wanders = random.random(views) < pages.wander_share
         view_category = np.where(wanders, random.integers(len(CATEGORIES), size=views), category[session])
         item = np.where(page == ITEM_PAGE, world.items_of(view_category, random.random(views)), -1)

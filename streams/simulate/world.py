@@ -5,7 +5,7 @@ import numpy as np
 from schemas.catalog import Ad, Campaign, Entry, Item, Promotion, Shop
 from schemas.events import Page
 from streams.simulate.configuration import Configuration
-from streams.simulate.randomness import Floats, at_most, generator
+from streams.simulate.randomness import Floats, generator, place_of
 
 PAGES: tuple[Page, ...] = ("home", "listing", "search", "item", "cart")
 PAGE_SHARES = np.array([0.15, 0.25, 0.20, 0.35, 0.05])
@@ -56,8 +56,8 @@ class World:
         self.activity = np.arange(1, users.count + 1) ** -users.activity_exponent
         self.user_style = random.integers(users.styles, size=count)
         self.user_age = random.integers(users.ages, size=count)
-        self.user_device = at_most(DEVICE_SHARES, random.random(count))
-        self.user_country = at_most(COUNTRY_SHARES, random.random(count))
+        self.user_device = place_of(DEVICE_SHARES, random.random(count))
+        self.user_country = place_of(COUNTRY_SHARES, random.random(count))
         styles = random.standard_normal((users.styles, dimensions))
         ages = random.standard_normal((users.ages, dimensions))
         own = random.standard_normal((count, dimensions))
