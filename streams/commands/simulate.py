@@ -268,5 +268,5 @@ def _live_summary(report: LiveReport) -> str:
     )
     return (
         f"Sent {topics} in {report.duration_s:.1f} s ({report.events_per_s:,.0f} events/s); "
-        f"requests: {requests or 'none'}; {waits}; {report.not_yet:,} events had still to come"
+        f"requests: {requests or 'none'}; {waits}; {report.not_yet:,} events had still to follow"
     )

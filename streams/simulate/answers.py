@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.simulate import drift
-from streams.simulate.configuration import Configuration
+from streams.simulate.configuration import Configuration, Drift
 from streams.simulate.delays import quantile_ms
 from streams.simulate.policy import Policy
 from streams.simulate.randomness import Flags, Floats, Integers, Words
@@ -54,12 +54,14 @@ class Model:
     """How people and bots answer to ads."""
 
     def __init__(self, world: World, start_ms: int, sample: Visits, policy: Policy) -> None:
-        """Levels are set so that the configured rates hold for ``sample`` under ``policy``."""
+        """Levels are set so that the configured rates hold for ``sample`` under ``policy``, before any drift."""
         self._world = world
         self._configuration: Configuration = world.configuration
         self._start_ms = start_ms
         self._click_level = self._purchase_level = 0.0
+        self._drift = Drift(kind="none")
         self._calibrate(sample, policy)
+        self._drift = world.configuration.drift
 
     def examination(self, position: Integers) -> Floats:
         """Probability that a position is looked at: 1 at the top, falling as a power.
@@ -139,10 +141,10 @@ class Model:
             return np.einsum("nk,nk->n", taste, appeal) / root, world.quality[epoch][ads]
 
         first = of(0)
-        if self._configuration.drift.kind == "none":
+        if self._drift.kind == "none":
             return first
         second = of(1)
-        old, new = drift.weights(drift.progress(self._configuration.drift, self._start_ms, ts_ms))
+        old, new = drift.weights(drift.progress(self._drift, self._start_ms, ts_ms))
         return old * first[0] + new * second[0], old * first[1] + new * second[1]
 
     def _calibrate(self, sample: Visits, policy: Policy) -> None:

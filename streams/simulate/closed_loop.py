@@ -69,7 +69,7 @@ class ClosedLoop:
         self._users = UserTruths(shop)
         self._blocks = shop.traffic.blocks()
         self._loaded_until_ms = shop.traffic.start_ms
-        self._agenda: list[tuple[int, int, Event]] = []
+        self._agenda: list[tuple[int, int, bool, Event]] = []
         self._added = 0  # breaks ties, so that causes come first and events are never compared
         self._requests: dict[Key, Request] = {}
         self._deadlines: list[tuple[int, Key]] = []
@@ -78,8 +78,8 @@ class ClosedLoop:
 
     @property
     def pending(self) -> int:
-        """Events that are still to come of what has been done so far."""
-        return len(self._agenda)
+        """Events that are still to follow from what was decided."""
+        return sum(follows for *_, follows, _ in self._agenda)
 
     def due(self, now_ms: int) -> list[Event]:
         """What happens until now, in the order of time."""
@@ -89,7 +89,7 @@ class ClosedLoop:
             self._expire(heappop(self._deadlines)[1], now_ms)
         events = []
         while self._agenda and self._agenda[0][0] <= now_ms:
-            event = heappop(self._agenda)[2]
+            *_, event = heappop(self._agenda)
             events.append(event)
             if self._tell is not None and (user := self._users.take(event.user_id)):
                 self._tell(user)
@@ -178,7 +178,7 @@ class ClosedLoop:
         exposures = effects.scribe.exposures(
             slots, ads, shown_ms, None if decision_ids else propensity, decision_ids
         )
-        self._add([*exposures, *effects.of_ads(slots, ads, exposures, answers)])
+        self._add([*exposures, *effects.of_ads(slots, ads, exposures, answers)], follows=bool(decision_ids))
         if self._tell is not None:
             for truth in effects.exposure_truth(slots, exposures, propensity, answers):
                 self._tell(truth)
@@ -195,7 +195,7 @@ class ClosedLoop:
             sessions[offered], arms[offered] - 1, orders.shown_ms[offered], None,
             [decision_ids[place] for place in offered.tolist()],
         )  # fmt: skip
-        self._add([*exposures, *effects.of_sessions(sessions, arms, exposures, orders)])
+        self._add([*exposures, *effects.of_sessions(sessions, arms, exposures, orders)], follows=True)
         if self._tell is not None:
             for truth in effects.offer_truth(sessions, arms, propensity, orders, decision_ids):
                 self._tell(truth)
@@ -208,7 +208,7 @@ class ClosedLoop:
             if request.offer:
                 self._offer([(request, NONE, 0.0)], now_ms)
 
-    def _add(self, events: Iterable[Event]) -> None:
+    def _add(self, events: Iterable[Event], follows: bool = False) -> None:
         for event in events:
             self._added += 1
-            heappush(self._agenda, (event.ts_ms, self._added, event))
+            heappush(self._agenda, (event.ts_ms, self._added, follows, event))

@@ -41,7 +41,7 @@ class LiveReport(Struct, frozen=True):
     requests: dict[str, int]
     """See ``ClosedLoop.counts``."""
     not_yet: int
-    """Events that had still to come when it ended: clicks and orders take their time."""
+    """Events that had still to follow from decisions when it ended: clicks and orders take their time."""
     answer_ms_median: float | None
     answer_ms_p99: float | None
     """Wall time from a view's confirmation to its decision; None without decisions."""

@@ -62,7 +62,7 @@ class Shop:
         self.world = World(configuration, seed)
         self.traffic = Traffic(self.world, seed, start_ms)
         self.policy = Policy(self.world, seed)
-        sample = next(self.traffic.blocks())
+        sample = self.traffic.sample()
         self.model = Model(self.world, self.traffic.start_ms, sample, self.policy)
         self.orders = OrderModel(self.world, sample)
 

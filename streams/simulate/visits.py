@@ -100,6 +100,15 @@ class Traffic:
             yield visits
             number += 1
 
+    def sample(self) -> Visits:
+        """The first block with its views spread over the whole first day, to set mean rates by."""
+        visits = next(self.blocks())
+        count = len(visits.view_ms)
+        midnight = np.floor(self._calendar.even_days(self.start_ms))
+        return visits._replace(
+            view_ms=self._calendar.times_ms(midnight + (np.arange(count) + 0.5) / count)
+        )
+
     def _block(self, number: int, even_days: float) -> tuple[Visits, float]:
         world, configuration = self._world, self._world.configuration
         bots, pages = configuration.bots, configuration.pages
