@@ -3,7 +3,7 @@
 import numpy as np
 
 Z = 4.5
-"""Standard errors: a fair draw passes them once in 150,000. Seeds are fixed: what passes once passes always."""
+"""Standard errors: a fair draw passes them once in 150,000. Seeds are fixed: what passes, passes always."""
 KOLMOGOROV = 2.3
 """Of the largest difference of distribution functions times the root of the count: once in 20,000."""
 

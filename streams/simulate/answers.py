@@ -54,7 +54,7 @@ class Model:
     """How people and bots answer to ads."""
 
     def __init__(self, world: World, start_ms: int, sample: Visits, policy: Policy) -> None:
-        """Levels are set so that the configured rates hold for ``sample`` under ``policy``, before any drift."""
+        """Levels are set so that the configured rates hold for ``sample`` under ``policy`` without drift."""
         self._world = world
         self._configuration: Configuration = world.configuration
         self._start_ms = start_ms

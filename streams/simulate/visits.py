@@ -105,9 +105,7 @@ class Traffic:
         visits = next(self.blocks())
         count = len(visits.view_ms)
         midnight = np.floor(self._calendar.even_days(self.start_ms))
-        return visits._replace(
-            view_ms=self._calendar.times_ms(midnight + (np.arange(count) + 0.5) / count)
-        )
+        return visits._replace(view_ms=self._calendar.times_ms(midnight + (np.arange(count) + 0.5) / count))
 
     def _block(self, number: int, even_days: float) -> tuple[Visits, float]:
         world, configuration = self._world, self._world.configuration

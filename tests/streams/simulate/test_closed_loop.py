@@ -16,6 +16,7 @@ from streams.simulate.truth import ExposureTruth, OfferTruth, Truth, UserTruth
 
 MINUTE_MS = 60_000
 PATIENCE_MS = 5_000
+TURN_MS = 2_000
 
 Decide = Callable[[View], list[Decided]]
 
@@ -39,13 +40,13 @@ def shop() -> Shop:
 
 
 def run(
-    shop: Shop, decide: Decide, minutes: int = 60, delay_ms: int = 0
+    shop: Shop, decide: Decide, minutes: int = 20, delay_ms: int = 0
 ) -> tuple[ClosedLoop, list[Event], list[Truth]]:
-    """Let time pass second by second; decisions come ``delay_ms`` after the turn that asked."""
+    """Let time pass turn by turn; decisions come ``delay_ms`` after the turn that asked."""
     truths: list[Truth] = []
     loop = ClosedLoop(shop, PATIENCE_MS, tell=truths.append)
     events: list[Event] = []
-    for now_ms in range(shop.traffic.start_ms, shop.traffic.start_ms + minutes * MINUTE_MS, 1000):
+    for now_ms in range(shop.traffic.start_ms, shop.traffic.start_ms + minutes * MINUTE_MS, TURN_MS):
         due = loop.due(now_ms)
         assert all(event.ts_ms <= now_ms for event in due)
         events += due
@@ -78,7 +79,7 @@ def test_users_answer_to_what_was_really_chosen(shop: Shop) -> None:
     world = shop.world
     for ad in (world.quality[0].argmax(), world.quality[0].argmin()):
         _, events, truths = run(
-            shop, lambda view, ad=ad: decisions(view, world.ad_ids[ad], "none"), minutes=120
+            shop, lambda view, ad=ad: decisions(view, world.ad_ids[ad], "none"), minutes=60
         )  # type: ignore[misc]
         told = [truth for truth in truths if isinstance(truth, ExposureTruth)]
         clicked, p = (np.array([getattr(t, name) for t in told]) for name in ("clicked", "p_click"))
@@ -93,9 +94,9 @@ def test_users_answer_to_what_was_really_chosen(shop: Shop) -> None:
 
 def test_two_policies_meet_the_same_users(shop: Shop) -> None:
     """Views do not depend on what is shown, and the same choice has the same outcome."""
-    _, first, _ = run(shop, lambda view: decisions(view, "ad-0007", "none"), minutes=30)
-    _, second, _ = run(shop, lambda view: decisions(view, "ad-0008", "promotion-00"), minutes=30)
-    _, again, _ = run(shop, lambda view: decisions(view, "ad-0007", "none"), minutes=30)
+    _, first, _ = run(shop, lambda view: decisions(view, "ad-0007", "none"), minutes=10)
+    _, second, _ = run(shop, lambda view: decisions(view, "ad-0008", "promotion-00"), minutes=10)
+    _, again, _ = run(shop, lambda view: decisions(view, "ad-0007", "none"), minutes=10)
     assert first == again
     assert first != second
     assert [e for e in first if isinstance(e, View)] == [e for e in second if isinstance(e, View)]
@@ -103,11 +104,11 @@ def test_two_policies_meet_the_same_users(shop: Shop) -> None:
 
 def test_only_the_first_copy_counts(shop: Shop) -> None:
     """A decision that comes again, also with another choice, changes nothing and is counted."""
-    once, events, _ = run(shop, lambda view: decisions(view, "ad-0007", "none"), minutes=20)
+    once, events, _ = run(shop, lambda view: decisions(view, "ad-0007", "none"), minutes=10)
     twice, again, _ = run(
         shop,
         lambda view: decisions(view, "ad-0007", "none") + decisions(view, "ad-0008", "promotion-01"),
-        minutes=20,
+        minutes=10,
     )
     assert events == again
     assert twice.counts.pop("copies") > 100
@@ -116,14 +117,14 @@ def test_only_the_first_copy_counts(shop: Shop) -> None:
 
 def test_nobody_waits_for_ever(shop: Shop) -> None:
     """Without decisions nothing is shown, requests are given up, and people order what they want."""
-    loop, events, truths = run(shop, lambda view: [], minutes=120)
+    loop, events, truths = run(shop, lambda view: [], minutes=60)
     assert not any(isinstance(event, Exposure) for event in events)
     assert {"unanswered"} == set(loop.counts)
     offers = [truth for truth in truths if isinstance(truth, OfferTruth)]
     assert {("none", 0.0, "")} == {(offer.arm, offer.propensity, offer.decision_id) for offer in offers}
     ordered = {offer.session_id for offer in offers if offer.ordered}
     orders = {event.session_id for event in events if isinstance(event, Purchase)}
-    assert len(ordered & orders) > 0.5 * len(ordered) > 0
+    assert len(ordered & orders) > 0.3 * len(ordered) > 0
 
 
 def test_too_late_is_too_late(shop: Shop) -> None:
@@ -140,7 +141,7 @@ def test_too_late_is_too_late(shop: Shop) -> None:
 def test_nothing_and_the_unknown_show_nothing(shop: Shop) -> None:
     """The choice ``none``, or an ad that this shop does not have, leaves the slot empty."""
     for choice in ("none", "ad-of-another-shop"):
-        loop, events, _ = run(shop, lambda view, choice=choice: decisions(view, choice, choice), minutes=10)  # type: ignore[misc]
+        loop, events, _ = run(shop, lambda view, choice=choice: decisions(view, choice, choice), minutes=4)  # type: ignore[misc]
         assert not any(isinstance(event, Exposure) for event in events)
         assert {"empty"} == set(loop.counts)
 
@@ -174,7 +175,7 @@ def test_bots_come_into_the_loop() -> None:
     base = load("base")
     busy = replace(base, shop=replace(base.shop, sessions_per_day=40_000.0))
     asked = Shop(changed(busy, bots_share=0.05), seed=3)
-    _, events, truths = run(asked, lambda view: decisions(view, "ad-0007", "none"), minutes=30)
+    _, events, truths = run(asked, lambda view: decisions(view, "ad-0007", "none"), minutes=12)
     bots = {truth.user_id: truth.bot for truth in truths if isinstance(truth, UserTruth) and truth.bot}
     assert {"rapid", "instant", "viewless"} == set(bots.values())
     foreign = [event for event in events if isinstance(event, Exposure) and not event.decision_id]

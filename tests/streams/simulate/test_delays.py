@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from streams.simulate.configuration import Delay
 from streams.simulate.delays import quantile_ms, quantile_s, share_within
 
-delays = st.builds(
-    Delay, st.sampled_from(["exponential", "lomax"]), st.floats(0.1, 1e5), st.floats(1.05, 10)
-)
+delays = st.builds(Delay, st.sampled_from(["exponential", "lomax"]), st.floats(0.1, 1e5), st.floats(1.05, 10))
 shares = st.floats(0, 0.999)
 
 
 @given(delays, shares, st.floats(0.1, 10))
 def test_a_share_of_the_delays_is_below_its_quantile(delay: Delay, share: float, factor: float) -> None:
     """Quantile and distribution function are inverse to each other."""
-    assert share == pytest.approx(float(share_within(delay, quantile_s(delay, share, factor), factor)), abs=1e-9)
+    assert share == pytest.approx(
+        float(share_within(delay, quantile_s(delay, share, factor), factor)), abs=1e-9
+    )
 
 
 @given(delays, shares, shares)

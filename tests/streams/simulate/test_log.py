@@ -6,8 +6,14 @@ from itertools import pairwise
 import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
+from traffic import TOPICS
 
+from models.catalog import Catalog
+from models.serving import ServingWeights
 from schemas.events import Click, Event, Exposure, Purchase, Refund, View
+from streams.processor.arrival import decode
+from streams.processor.processor import Processor
+from streams.settings import Settings
 from streams.simulate.configuration import changed, load
 from streams.simulate.log import Entry, log
 from streams.simulate.shop import Shop
@@ -88,7 +94,7 @@ def test_exposures_carry_another_systems_choice(small: Shop, events: list[Event]
 
 
 def test_the_truth_says_what_is_in_the_log(entries: list[Entry]) -> None:
-    """Clicks and orders of exposures are there at the time that the truth says, unless the log ends before."""
+    """Clicks and orders of exposures are there when the truth says, unless the log ends before."""
     end_ms = entries[-1].event.ts_ms
     clicks = {e.exposure_id: e for e, _ in entries if isinstance(e, Click) and e.kind == "ad"}
     orders = {e.event_id[2:]: e for e, _ in entries if isinstance(e, Purchase)}
@@ -124,6 +130,25 @@ def test_offers_have_their_truth(entries: list[Entry]) -> None:
         full = sum(line.unit_price_micros * line.quantity for line in order.lines) + order.discount_micros
         assert order.amount_micros == full - order.discount_micros
         assert 0 < order.discount_micros < full
+
+
+def test_a_worker_takes_all_of_it(small: Shop, events: list[Event]) -> None:
+    """Nothing becomes a dead letter or a duplicate, and every exposure and click finds its partner."""
+    catalog = Catalog(bits=10)
+    catalog.extend(small.catalog())
+    processor = Processor(0, Settings(), catalog, ServingWeights("ctr", 10))
+    taken = events[:8_000]
+    processor.process(
+        decode(TOPICS[type(event)], 0, offset, event.ts_ms, encode(event), max_ahead_ms=0)
+        for offset, event in enumerate(taken)
+    )
+    counters = processor.state.counters
+    assert len(taken) == counters["events"]
+    for name in ("dead_letters", "duplicates", "late", "unmatched_exposures", "unmatched_clicks"):
+        assert (name, 0) == (name, counters[name])
+    asked = sum(len(event.slots) for event in taken if isinstance(event, View))
+    assert asked == counters["decisions"] > 0
+    assert processor.output.take_committed()[1], "examples"
 
 
 def test_bots_behave_as_no_person_does(small: Shop, events: list[Event]) -> None:

@@ -49,7 +49,7 @@ def test_effects_are_recovered_from_the_trial(shop: Shop, trial: Trial) -> None:
 
 
 def test_effects_differ_by_user_and_some_are_negative(shop: Shop, trial: Trial) -> None:
-    """Users whom the truth says a promotion harms order less under it, and the others more, as much as it says.
+    """Users whom by the truth a promotion harms order less under it, and others more, as much as it says.
 
     Over all promotions, so that both groups are large enough to tell their effects from none.
     """

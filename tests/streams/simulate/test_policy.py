@@ -49,7 +49,7 @@ def test_ads_are_drawn_as_often_as_they_are_said_to_be(shop: Shop) -> None:
 
 
 def test_the_log_values_another_policy(shop: Shop) -> None:
-    """Inverse propensities estimate from the log what even chances for all candidates would earn, to 4.5 errors.
+    """Inverse propensities estimate from the log what even chances for all would earn, to 4.5 errors.
 
     The truth of that policy comes from asking the shop itself what it would click.
     """

@@ -11,8 +11,8 @@ from streams.simulate.delays import share_within
 from streams.simulate.shop import Exposures, Shop
 from streams.simulate.world import CATEGORIES, DEVICES, PAGES, POSITIONS
 
-LEARNED = 80_000
-ROUNDS = 50
+LEARNED = 40_000
+ROUNDS = 40
 
 
 def test_the_same_seed_gives_the_same_shop(shop: Shop) -> None:
@@ -81,8 +81,8 @@ def test_delays_follow_their_distributions(shop: Shop, exposures: Exposures) -> 
 def test_crosses_beat_what_is_additive(shop: Shop) -> None:
     """The best score that adds up features leaves more loss than one with crosses of ad and user.
 
-    Both are fitted to the true probabilities, so that no noise of labels speaks for the smaller one. In a shop
-    without interactions crosses gain nothing.
+    Both are fitted to the true probabilities, so that no noise of labels speaks for the smaller one. In a
+    shop without interactions crosses gain nothing.
     """
     additive, crossed = _losses(shop.configuration)
     assert crossed < 0.9 * additive
