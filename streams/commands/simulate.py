@@ -19,13 +19,16 @@ from streams.replay import ReplayError
 from streams.settings import Settings
 from streams.simulate.closed_loop import ClosedLoop
 from streams.simulate.configuration import NAMES, Configuration, ConfigurationError, Drift, changed, load
+from streams.simulate.day import Calendar
 from streams.simulate.effects import UserTruths, shop_truth
 from streams.simulate.live import LiveReport, live
 from streams.simulate.log import log
 from streams.simulate.shop import Shop
 from streams.simulate.truth import Truth
 
-DAY_S = 86_400
+HOUR_S, DAY_S = 3_600, 86_400
+WARM_UP_SESSIONS = 3
+"""Mean lengths of a session, after which next to none is left of those that would have begun before."""
 EVENTS_PER_UPDATE = 5_000
 DEFAULT_EVENTS = 100_000
 DRIFTS = get_args(get_type_hints(Drift)["kind"])
@@ -90,8 +93,8 @@ class LogReport(Struct, frozen=True):
     "--rate",
     type=click.FloatRange(0, min_open=True),
     metavar="VIEWS_PER_S",
-    help="Live: page views a second of wall time, the day's mean; exposures, clicks and orders come on top "
-    "(default: the configuration's sessions).",
+    help="Live: page views a second of wall time, the run's mean; exposures, clicks and orders come on top "
+    "(default: the configuration's sessions, by the time of day).",
 )
 @click.option("--duration-s", type=click.FloatRange(0, min_open=True), help="Live: stop after so long.")
 @click.option(
@@ -141,8 +144,7 @@ def simulate(
         raise click.UsageError(str(error)) from None
     try:
         if output is None:
-            configuration = _paced(configuration, rate, speed)
-            reacted = _react(settings, configuration, seed, truth, duration_s, speed, patience_s)
+            reacted = _react(settings, configuration, seed, truth, rate, duration_s, speed, patience_s)
             report, summary = msgspec.to_builtins(reacted), _live_summary(reacted)
         else:
             shop = Shop(configuration, seed)
@@ -195,24 +197,29 @@ def _write(shop: Shop, events: int, output: Path, truth: Path | None, started_s:
     )
 
 
-def _paced(configuration: Configuration, rate: float | None, speed: float) -> Configuration:
-    """As many sessions a day of event time as give the rate."""
-    if rate is None:
-        return configuration
-    sessions = rate / speed * DAY_S / configuration.pages.views_per_session
+def _paced(configuration: Configuration, rate: float, start_ms: int, end_ms: int) -> Configuration:
+    """As many sessions a day as give a rate of page views, per second of event time, between two times."""
+    calendar = Calendar(configuration.day)
+    even_days = calendar.even_days(end_ms) - calendar.even_days(start_ms)
+    sessions = rate * (end_ms - start_ms) / 1000 / even_days / configuration.pages.views_per_session
     shop = msgspec.structs.replace(configuration.shop, sessions_per_day=sessions)
     return msgspec.structs.replace(configuration, shop=shop)
 
 
 def _react(
-    settings: Settings, configuration: Configuration, seed: int, truth: Path | None,
+    settings: Settings, configuration: Configuration, seed: int, truth: Path | None, rate: float | None,
     duration_s: float | None, speed: float, patience_s: float,
 ) -> LiveReport:  # fmt: skip
     # They log every attempt to reach the broker; the command says it once, when it gives up.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     now_ms = int(time.time() * 1000)
     start_ms = now_ms - int((speed - 1) * (duration_s or 0) * 1000)
-    shop = Shop(configuration, seed, start_ms)
+    if rate is not None:
+        end_ms = start_ms + int(speed * (duration_s or HOUR_S) * 1000)
+        configuration = _paced(configuration, rate / speed, start_ms, end_ms)
+    # Sessions that are under way at the start have begun before it.
+    session_s = configuration.pages.views_per_session * configuration.pages.think_s
+    shop = Shop(configuration, seed, start_ms - int(WARM_UP_SESSIONS * session_s * 1000))
     with (
         _truth_writer(truth, shop) as truths,
         click.progressbar(
@@ -222,7 +229,9 @@ def _react(
     ):  # fmt: skip
         # A second run of a seed on the same broker must not send event ids that are known.
         tell = truths.write if truths is not None else None
-        loop = ClosedLoop(shop, int(patience_s * speed * 1000), tag=f"{now_ms:x}-", tell=tell)
+        loop = ClosedLoop(
+            shop, int(patience_s * speed * 1000), tag=f"{now_ms:x}-", tell=tell, from_ms=start_ms
+        )
         try:
             return asyncio.run(
                 live(

@@ -56,9 +56,14 @@ class ClosedLoop:
     """Users who come by themselves and answer to decisions. Times are event time, in milliseconds."""
 
     def __init__(
-        self, shop: Shop, patience_ms: int, tag: str = "", tell: Callable[[Truth], object] | None = None
-    ) -> None:
-        """``tell`` hears the truth as it comes to light; ``tag`` begins the numbers in all ids."""
+        self, shop: Shop, patience_ms: int, tag: str = "", tell: Callable[[Truth], object] | None = None,
+        from_ms: int | None = None,
+    ) -> None:  # fmt: skip
+        """``tell`` hears the truth as it comes to light; ``tag`` begins the numbers in all ids.
+
+        What happened before ``from_ms`` stays unseen (default: the shop's start, when nobody is there yet).
+        """
+        self.from_ms = shop.traffic.start_ms if from_ms is None else from_ms
         self.counts: Counter[str] = Counter()
         """Of requests: ``shown``, ``empty`` (nothing was chosen, or nothing of this shop), ``unanswered``; of
         decisions: ``copies`` of one that counts, ``unmatched`` ones (too late, or for another's view)."""
@@ -90,6 +95,8 @@ class ClosedLoop:
         events = []
         while self._agenda and self._agenda[0][0] <= now_ms:
             *_, event = heappop(self._agenda)
+            if event.ts_ms < self.from_ms:
+                continue
             events.append(event)
             if self._tell is not None and (user := self._users.take(event.user_id)):
                 self._tell(user)
@@ -147,13 +154,13 @@ class ClosedLoop:
         )
 
     def _ask(self, visits: Visits, effects: Effects, views: np.ndarray) -> None:
-        session = visits.view_session[views]
-        offers = visits.session_asks[session] & (visits.view_index[views] == 0)
+        views = views[visits.view_ms[views] >= self.from_ms]
+        offers = visits.session_asks[visits.view_session[views]] & (visits.view_index[views] == 0)
         asking = (visits.slot_count[views] > 0) | offers
-        views = views[asking]
+        views, offers = views[asking], offers[asking]
         columns = (
             visits.view_session[views], visits.view_ms[views], visits.view_page[views],
-            visits.first_slot[views], visits.slot_count[views], offers[asking],
+            visits.first_slot[views], visits.slot_count[views], offers,
         )  # fmt: skip
         rows = zip(*(column.tolist() for column in columns), strict=True)
         for event_id, (number, ts_ms, kind, first, count, offer) in zip(

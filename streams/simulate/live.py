@@ -59,7 +59,7 @@ async def live(
 ) -> LiveReport:
     """Run until ``duration_s`` of wall time have passed, or SIGINT or SIGTERM comes.
 
-    Event time begins at the shop's start and runs ``speed`` times as fast as the clock. ``progress`` hears
+    Event time begins at the loop's and runs ``speed`` times as fast as the clock. ``progress`` hears
     the seconds that have passed.
 
     Raises:
@@ -76,7 +76,7 @@ async def live(
         passed_s = 0.0
         while not stop.is_set() and (duration_s is None or passed_s < duration_s):
             passed_s = time.monotonic() - started_s
-            now_ms = shop.traffic.start_ms + int(passed_s * speed * 1000)
+            now_ms = loop.from_ms + int(passed_s * speed * 1000)
             events = loop.due(now_ms)
             await _send(sender, events)
             waits.asked(events)
@@ -85,7 +85,7 @@ async def live(
             waits.answered(decision.event_id for decision in decisions)
             # What was read during this turn was known only now.
             passed_s = time.monotonic() - started_s
-            loop.decide(decisions, shop.traffic.start_ms + int(passed_s * speed * 1000))
+            loop.decide(decisions, loop.from_ms + int(passed_s * speed * 1000))
             progress(passed_s)
     return LiveReport(
         topics=dict(sender.counts),

@@ -6,9 +6,14 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from schemas.events import View
 from streams.cli import main
+from streams.commands import simulate as command
 from streams.data.jsonl import lines_of
 from streams.routing import route
+from streams.simulate.closed_loop import ClosedLoop
+from streams.simulate.live import LiveReport
+from streams.simulate.shop import Shop
 from streams.simulate.truth import ExposureTruth, ShopTruth, UserTruth, read
 
 
@@ -89,6 +94,24 @@ def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     assert 1 == result.exit_code
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert result.stderr.endswith("choose another FILE\n")
+
+
+@pytest.mark.parametrize("speed", ["1", "600"])
+def test_the_rate_holds_at_any_time_of_day(monkeypatch: pytest.MonkeyPatch, speed: str) -> None:
+    """Page views a second of wall time are those asked for, from the first second on, within a tenth."""
+    views = 0
+
+    async def count(shop: Shop, loop: ClosedLoop, *_: object) -> LiveReport:
+        nonlocal views
+        run_ms = 60_000 * int(speed)
+        views = sum(isinstance(event, View) for event in loop.due(loop.from_ms + run_ms))
+        return LiveReport({"views": views}, {}, 0, None, None, 60.0, views / 60)
+
+    monkeypatch.setattr(command, "live", count)
+    result = simulate("--live", "--rate", "100", "--duration-s", "60", "--speed", speed, "--config", "other")
+    assert 0 == result.exit_code, result.output
+    assert 6000 == pytest.approx(views, rel=0.1)
+    assert "no decision came" in result.stdout
 
 
 def test_without_a_broker_it_says_so() -> None:

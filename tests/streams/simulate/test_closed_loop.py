@@ -15,8 +15,8 @@ from streams.simulate.shop import Shop
 from streams.simulate.truth import ExposureTruth, OfferTruth, Truth, UserTruth
 
 MINUTE_MS = 60_000
-PATIENCE_MS = 5_000
-TURN_MS = 2_000
+PATIENCE_MS = 10_000
+TURN_MS = 5_000
 
 Decide = Callable[[View], list[Decided]]
 
@@ -156,6 +156,20 @@ def test_nothing_is_seen_before_it_is_decided(shop: Shop) -> None:
         if isinstance(event, Exposure)
     ]
     assert min(waits) >= 3_000
+
+
+def test_what_came_before_stays_unseen(shop: Shop) -> None:
+    """A loop that begins later shows sessions under way, and no event or request of an earlier time."""
+    from_ms = shop.traffic.start_ms + 10 * MINUTE_MS
+    truths: list[Truth] = []
+    loop = ClosedLoop(shop, PATIENCE_MS, tell=truths.append, from_ms=from_ms)
+    events = loop.due(from_ms + MINUTE_MS)
+    assert from_ms <= min(event.ts_ms for event in events)
+    assert any(isinstance(event, View) and not event.event_id.endswith("-0") for event in events)
+    assert not any(isinstance(truth, OfferTruth) and truth.ts_ms < from_ms for truth in truths)
+    asked = sum(len(event.slots) for event in events if isinstance(event, View))
+    loop.due(from_ms + MINUTE_MS + PATIENCE_MS)
+    assert loop.counts["unanswered"] >= asked > 0
 
 
 def test_every_user_is_told_once(shop: Shop) -> None:
