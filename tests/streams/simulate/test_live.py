@@ -1,6 +1,8 @@
 """The closed loop over a broker, with a worker that decides."""
 
 import asyncio
+import os
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,18 +27,25 @@ from streams.simulate.truth import ExposureTruth, Truth
 from streams.topics import create_topics
 
 SPEED = 60.0
-DURATION_S = 5.0
+LONGEST_S = 60.0
+"""Far longer than it takes until enough has been shown."""
+ENOUGH = 60
 PATIENCE_MS = 1_800_000
 """As long as a worker takes exposures of a decision: its first decisions wait for its kernels."""
 
 
 def simulated(settings: Settings, truths: list[Truth]) -> LiveReport:
-    """Some minutes of a small shop in a few seconds."""
+    """Some minutes of a small shop in a few seconds, until enough decisions have been shown."""
     other = load("other")
     busy = replace(other, shop=replace(other.shop, sessions_per_day=20_000.0))
-    shop = Shop(busy, 1, int(time.time() * 1000) - int(SPEED * DURATION_S * 1000))
+    shop = Shop(busy, 1, int(time.time() * 1000) - int(SPEED * LONGEST_S * 1000))
     loop = ClosedLoop(shop, PATIENCE_MS, tell=truths.append)
-    return asyncio.run(live(shop, loop, settings, SPEED, DURATION_S))
+
+    def progress(passed_s: float) -> None:
+        if loop.counts["shown"] > ENOUGH:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return asyncio.run(live(shop, loop, settings, SPEED, LONGEST_S, progress))
 
 
 def test_users_answer_to_a_workers_decisions(fresh_broker: str, tmp_path: Path) -> None:
@@ -73,6 +82,29 @@ def test_a_broker_without_topics_is_named(fresh_broker: str) -> None:
     """The error says which topic is missing and what makes it."""
     with pytest.raises((ReplayError, MissingTopicError), match="headrace init"):
         simulated(Settings(kafka=Kafka(bootstrap_servers=fresh_broker)), [])
+
+
+def test_a_signal_ends_it_with_its_report(fresh_broker: str) -> None:
+    """Without a duration it runs until it is told to stop; nobody has answered meanwhile."""
+    settings = Settings(kafka=Kafka(bootstrap_servers=fresh_broker, partitions=2))
+    ask(settings.kafka, lambda admin: create_topics(admin, settings.kafka))
+    shop = Shop(load("other"), 1)
+    loop = ClosedLoop(shop, patience_ms=1, from_ms=shop.traffic.start_ms + 600_000)
+    told: list[float] = []
+
+    def progress(passed_s: float) -> None:
+        if not told and loop.counts["unanswered"]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            told.append(passed_s)
+
+    report = asyncio.run(live(shop, loop, settings, SPEED, None, progress))
+    assert told
+    assert report.duration_s >= told[0]
+    assert report.answer_ms_median is None
+    assert {"unanswered"} == set(report.requests)
+    assert report.topics["views"] == sum(
+        len(records) for records in records_of(settings.kafka, VIEWS).values()
+    )
 
 
 def values(settings: Settings, topic: Topic) -> list[bytes]:
