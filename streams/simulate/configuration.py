@@ -40,7 +40,7 @@ class Delay(Struct, frozen=True, forbid_unknown_fields=True):
     shape: Annotated[float, Meta(gt=1)] = 2.0
     """Of ``lomax``: the power; the smaller, the heavier. At 2 and below the variance is infinite."""
     category_sd: Amount = 0.0
-    """Spread of the log of the mean between categories of ads."""
+    """Spread of the log of the mean between categories of ads; for `clicks.delay` and `purchases.delay`."""
 
 
 class ShopSection(Struct, frozen=True, forbid_unknown_fields=True):
@@ -230,6 +230,8 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.ads.house > self.ads.count:
             raise ValueError("Expected `ads.house` <= `ads.count`")
+        if self.promotions.delay.category_sd or self.purchases.refund_delay.category_sd:
+            raise ValueError("Expected `category_sd` in `clicks.delay` and `purchases.delay` only")
         try:
             inside = MIN_TS_MS <= start_ms(self) <= MAX_TS_MS
         except (ValueError, OverflowError):

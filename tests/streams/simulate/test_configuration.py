@@ -38,6 +38,11 @@ def test_a_file_is_a_configuration(tmp_path: Path) -> None:
         ("[0.3, 0.45]", "[0.3]", "Expected as many `widths_h` and `weights` as `peaks_h` - at `$.day`"),
         ("[0.3, 0.45]", "[0.7, 0.45]", "Expected `weights` that sum to at most 1 - at `$.day`"),
         ("[shop]", '[shop]\nstart = "soon"', "Expected `shop.start` as an ISO 8601 time from 2000 to 2100"),
+        (
+            "mean_s = 1200",
+            "mean_s = 1200, category_sd = 1",
+            "Expected `category_sd` in `clicks.delay` and `purchases.delay` only",
+        ),
         ("[shop]", "[shop", "Expected ']' at the end of a table declaration (at line 3, column 6)"),
     ],
 )

@@ -27,7 +27,7 @@ EVENTS = 60_000
 def small() -> Shop:
     """A shop with few sessions and quick, frequent orders and refunds, some of whose users are bots."""
     base = load("base")
-    quick = replace(base.purchases.delay, mean_s=600.0)
+    quick = replace(base.purchases.delay, mean_s=600.0, category_sd=0.0)
     asked = replace(
         base,
         shop=replace(base.shop, sessions_per_day=20_000.0),
