@@ -13,6 +13,7 @@ import orjson
 from streams.bench.systems import SYSTEMS, Plan
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
+from streams.commands.simulation import simulate
 
 if TYPE_CHECKING:
     from streams.bench.throughput import Report
@@ -32,7 +33,7 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-for command in (faults, recovery, memory):
+for command in (faults, recovery, memory, simulate):
     bench.add_command(command)
 
 
