@@ -196,16 +196,8 @@ def see_click(
 
 
 @njit(cache=True)
-def see_purchase(
-    rows: Rows,
-    slot: int,
-    ts_ms: int,
-    day: int,
-    amount_micros: int,
-    categories: npt.NDArray[np.int64],
-    prices_micros: npt.NDArray[np.int64],
-) -> None:
-    """An order; ``categories`` (stable keys or 0) and ``prices_micros`` have one entry a line."""
+def see_purchase(rows: Rows, slot: int, ts_ms: int, day: int, amount_micros: int) -> None:
+    """An order; ``see_line`` takes what was bought."""
     row = rows[slot]
     _advance(row, ts_ms, day)
     if row.first_purchase_ms == 0 or ts_ms < row.first_purchase_ms:
@@ -215,8 +207,12 @@ def see_purchase(
     row.spend_micros += amount_micros
     _add(row, PURCHASES, ts_ms, 1.0)
     _add(row, SPEND, ts_ms, np.float64(amount_micros))
-    for line in range(len(categories)):
-        _like(row, ts_ms, categories[line], prices_micros[line], PURCHASE_WEIGHT)
+
+
+@njit(cache=True)
+def see_line(rows: Rows, slot: int, ts_ms: int, category: int, price_micros: int) -> None:
+    """A line of an order that ``see_purchase`` has taken; ``category`` is a stable key or 0."""
+    _like(rows[slot], ts_ms, category, price_micros, PURCHASE_WEIGHT)
 
 
 @njit(cache=True)

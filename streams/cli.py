@@ -26,6 +26,7 @@ COMMANDS = {
     "replay": "streams.commands.replay:replay",
     "schema": "streams.commands.schema:schema",
     "settings": "streams.commands.settings:settings",
+    "simulate": "streams.commands.simulate:simulate",
     "topics": "streams.commands.topics:topics",
     "version": "streams.commands.version:version",
     "worker": "streams.commands.worker:worker",

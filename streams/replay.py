@@ -66,7 +66,7 @@ async def replay(
     started_s = time.monotonic()
     # Half: lines out of order may lie that far on both sides of the first on the wire.
     skew_ms = 1000 * (settings.processing.lateness_s / 2 if skew_s is None else skew_s)
-    async with _sender(settings) as sender:
+    async with open_sender(settings) as sender:
         pace = _Pace(rate)
         events = 0
         oldest_ms: int | None = None
@@ -116,7 +116,7 @@ class _Pace:
         await asyncio.sleep(self._started_s + events / self._rate - time.monotonic())
 
 
-class _Sender:
+class Sender:
     """One open batch a partition, sent when it is full or all are to be confirmed."""
 
     def __init__(self, producer: Any, partitions: dict[str, int], timeout_s: float) -> None:
@@ -173,7 +173,7 @@ class _Sender:
 
 
 @asynccontextmanager
-async def _sender(settings: Settings) -> AsyncIterator[_Sender]:
+async def open_sender(settings: Settings) -> AsyncIterator[Sender]:
     servers = settings.kafka.bootstrap_servers
     timeout_s = settings.kafka.request_timeout_s
     producer = AIOKafkaProducer(
@@ -185,7 +185,7 @@ async def _sender(settings: Settings) -> AsyncIterator[_Sender]:
     try:
         try:
             await producer.start()
-            yield _Sender(producer, await _partition_counts(producer), timeout_s)
+            yield Sender(producer, await _partition_counts(producer), timeout_s)
         finally:
             await asyncio.wait_for(producer.stop(), timeout_s)
     except KafkaConnectionError:

@@ -14,6 +14,7 @@ from streams.bench.systems import SYSTEMS, Plan
 from streams.commands.bench_adopt import adopt
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
+from streams.commands.simulation import simulate
 
 if TYPE_CHECKING:
     from streams.bench.throughput import Report
@@ -33,7 +34,7 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-for command in (adopt, faults, recovery, memory):
+for command in (adopt, faults, recovery, memory, simulate):
     bench.add_command(command)
 
 

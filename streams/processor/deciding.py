@@ -3,91 +3,79 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from models.catalog import Catalog, Request
-from models.features import CONTEXT, FEATURES, context_buckets, join_buckets
+from models.features import FEATURES
 from models.hashing import stable_key
-from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw, place
+from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
 from schemas.events import Slot, View
-from streams.processor.output import encode
-from streams.processor.sites import Site, Sites
+from streams.processor.output import Output, encode
+from streams.processor.sites import Site
+from streams.processor.tape import NOTHING, Tape
 from streams.settings import Deciding
-from streams.state.pool import Pool
-
-MAX_CANDIDATES = 4096
-"""Ads that one request may match; those behind, by ``ad_id``, are not looked at."""
 
 
-class Scores(NamedTuple):
-    """What the ranking kernel says of each candidate; see ``models.placement.rank``."""
+class Asked(NamedTuple):
+    """A slot whose decision is still to be written."""
 
-    p_click: npt.NDArray[np.float64]
-    ecpm_micros: npt.NDArray[np.int64]
-    reasons: npt.NDArray[np.int64]
-    propensity: npt.NDArray[np.float64]
+    decision_id: str
+    view: View
+    slot: Slot
+    user: int
+    site: Site
+    ranking: int
+    """Its number on the tape; ``NOTHING`` where a promotion was asked for."""
 
 
 class Decider:
     """Makes the decisions of one partition.
 
-    It reads profiles, catalogue and weights and changes none of them. The draw is seeded by the
+    It reads the tape's rankings, catalogue and weights and changes none of them. The draw is seeded by the
     decision's identity: the same state gives the same decision.
     """
 
-    def __init__(self, profiles: Pool, catalog: Catalog, weights: ServingWeights, settings: Deciding) -> None:
-        self.profiles = profiles
+    def __init__(
+        self, tape: Tape, catalog: Catalog, weights: ServingWeights, output: Output, settings: Deciding
+    ) -> None:
+        self.tape = tape
         self.catalog = catalog
         self.weights = weights
+        self.output = output
         self.settings = settings
-        self.sites = Sites(catalog)
-        self._context = np.zeros(len(CONTEXT), np.uint32)
-        self._buckets = np.zeros(len(FEATURES), np.uint32)
-        self._shares = np.zeros(len(FEATURES))
-        self._scores: dict[int, Scores] = {}
+        self._asked: list[Asked] = []
 
-    def context(
-        self, site: Site, position: int, ts_ms: int, user: int, profile: int
-    ) -> npt.NDArray[np.uint32]:
-        """Context buckets of a request (or of an exposure that stands for one); valid until the next call.
+    def asked(
+        self, decision_id: str, view: View, slot: Slot, site: Site, profile: int, request: int, user: int
+    ) -> None:
+        """A slot asks for a decision: note what has to be computed for it.
 
-        ``user`` is the user's key, ``profile`` the slot of the user's row.
+        ``profile`` and ``request`` are the rows of the user and of what is known at the request.
         """
-        context_buckets(
-            self.profiles.rows, profile, site.words, position, user, ts_ms, self.catalog.mask, self._context
-        )
-        return self._context
+        ticket = self._ticket(decision_id) if slot.kind == "ad" else NOTHING
+        ranking = self.tape.request(profile, view.ts_ms, request, site, slot.position, user, ticket)
+        self._asked.append(Asked(decision_id, view, slot, user, site, ranking))
 
-    def example_buckets(self, context: np.ndarray, shop_id: str, ad_id: str) -> np.ndarray | None:
-        """All buckets of a context with an ad, valid until the next call; None if the ad is not live."""
-        row = self.catalog.ad_row(shop_id, ad_id)
-        if row is None:
-            return None
-        join_buckets(context, self.catalog.ads, row, self.catalog.mask, self._buckets)
-        return self._buckets
+    def write(self) -> None:
+        """Write the decisions on all that was asked, now that the rankings are known."""
+        for asked in self._asked:
+            decision = self._promotion(asked) if asked.ranking == NOTHING else self._placement(asked)
+            self.output.decisions.append((asked.view.user_id.encode(), decision))
+        self._asked.clear()
 
-    def placement(
-        self, decision_id: str, view: View, slot: Slot, site: Site, context: npt.NDArray[np.uint32]
-    ) -> bytes:
-        """Choose an ad for a slot; ``none`` where no candidate can compete."""
-        settings, catalog, weights = self.settings, self.catalog, self.weights
-        ids, rows = site.ids[:MAX_CANDIDATES], site.rows[:MAX_CANDIDATES]
-        scores = self._scores.get(len(ids)) or self._new_scores(len(ids))
-        p_click, ecpm_micros, reasons, propensity = scores
-        chosen, competing = place(
-            weights.table, context, site.ads, rows, view.ts_ms, catalog.mask, settings.shortlist,
-            settings.temperature, settings.floor, self._ticket(decision_id),
-            p_click, ecpm_micros, reasons, propensity, self._shares,
-        )  # fmt: skip
-        if chosen < 0:
+    def _placement(self, asked: Asked) -> bytes:
+        """The ad that was drawn for a slot; ``none`` where no candidate can compete."""
+        decision_id, view, slot, _, site, number = asked
+        ids, weights = site.ids, self.weights
+        chosen, competing, p_click, ecpm_micros, reasons, propensity, all_shares = self.tape.ranking(number)
+        if chosen == NOTHING:
             chosen_id, campaign_id, price_micros = NONE, "", 0
             chance, p_chosen, shares = 1.0, 0.0, []
         else:
-            ad = catalog.live_ads[rows[chosen]]
-            shares = self._shares.tolist()
+            ad = self.catalog.live_ads[site.rows[chosen]]
+            shares = all_shares.tolist()
             chosen_id, campaign_id, price_micros = ad.ad_id, ad.campaign_id, ad.bid_micros
             chance, p_chosen = float(propensity[chosen]), float(p_click[chosen])
         return encode(
@@ -120,8 +108,9 @@ class Decider:
             }
         )
 
-    def promotion(self, decision_id: str, view: View, slot: Slot, user: int) -> bytes:
+    def _promotion(self, asked: Asked) -> bytes:
         """Choose a promotion, or none, for a slot."""
+        decision_id, view, slot, user, _, _ = asked
         held_out = is_held_out(user, self.settings.holdout_share, self.settings.salt)
         request = Request(view.shop_id, slot.slot_id, view.page, view.category)
         matching = self.catalog.promotions(request)
@@ -167,13 +156,6 @@ class Decider:
 
     def _ticket(self, decision_id: str) -> int:
         return stable_key(f"{self.settings.salt}/{decision_id}") % MILLION
-
-    def _new_scores(self, count: int) -> Scores:
-        """Arrays for that many candidates, to be used again and again."""
-        scores = self._scores[count] = Scores(
-            np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count)
-        )
-        return scores
 
 
 def _rejected(ids: list[str], reasons: np.ndarray) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ import numpy as np
 from models.hashing import stable_key
 from schemas.events import Click, Exposure
 from streams.processor.outcomes import NO_OFFSET, Outcomes
+from streams.processor.tape import NOTHING, Tape
 from streams.processor.timers import Kind, Timers
 from streams.settings import Processing
 from streams.state.partition import PartitionState
@@ -25,10 +26,11 @@ class Joins:
     """The pending requests, exposures and clicks of one partition, and what becomes of them."""
 
     def __init__(
-        self, state: PartitionState, outcomes: Outcomes, timers: Timers, settings: Processing
+        self, state: PartitionState, outcomes: Outcomes, tape: Tape, timers: Timers, settings: Processing
     ) -> None:
         self.state = state
         self.outcomes = outcomes
+        self.tape = tape
         self.timers = timers
         self.lateness_ms = int(settings.lateness_s * 1000)
         self.request_window_ms = int(settings.request_window_s * 1000)
@@ -41,39 +43,50 @@ class Joins:
         timers.due[Kind.EXPOSURE] = self._exposure_due
         timers.due[Kind.CLICK] = self._click_due
 
-    def requested(self, decision_id: str, ts_ms: int, user: int, context: np.ndarray) -> None:
-        """A decision was asked for: remember what was known, for the exposure that may follow."""
+    def requested(self, decision_id: str, ts_ms: int, user: int) -> int:
+        """A decision was asked for: a row for what was known then, for the exposure that may follow."""
         key = stable_key(decision_id)
-        self.state.requests.put(key, ts_ms, user, context.tobytes())
+        slot = self.state.requests.put(key, ts_ms, user, b"")
         self.timers.add(ts_ms + self.request_window_ms + self.lateness_ms, Kind.REQUEST, key)
+        return slot
 
-    def context_of(self, exposure: Exposure, user: int) -> np.ndarray | None:
-        """What was known at our decision; None if there was no such decision for this user in the window."""
-        request = self.state.requests.fields(stable_key(exposure.decision_id))
+    def request_of(self, exposure: Exposure, user: int) -> int:
+        """Row of our decision; ``NOTHING`` if there was no such one for this user in the window."""
+        key = stable_key(exposure.decision_id)
+        request = self.state.requests.fields(key)
         if request is None:
-            return None
-        _, ts_ms, requester, context = request
+            return NOTHING
+        _, ts_ms, requester, _ = request
         if requester != user or exposure.ts_ms > ts_ms + self.request_window_ms:
-            return None
-        return np.frombuffer(context, np.uint32)
+            return NOTHING
+        return self.state.requests.slot_of[key]
 
-    def exposed(self, exposure: Exposure, offset: int, user: int, buckets: np.ndarray | None) -> None:
-        """An ad or promotion was shown; without ``buckets`` nothing is learned from it."""
-        key = _join_key(user, exposure.decision_id, exposure.event_id)
+    def exposed(self, exposure: Exposure, offset: int, user: int, learnable: bool) -> tuple[int, int]:
+        """An ad or promotion was shown; returns its key and its row.
+
+        ``learnable`` says that it has features: once they are noted, ``meet`` may join it.
+        """
+        decision_id = exposure.decision_id
+        key = _join_key(user, decision_id, exposure.event_id)
         request_offset, request_slot, request_origin = NO_OFFSET, 0, 0
-        if exposure.decision_id:
-            self.state.requests.remove(stable_key(exposure.decision_id))
+        if decision_id:
             # The decision is one of ours, so its identity is ``views-<partition>-<offset>-<slot>``.
-            place, *request = exposure.decision_id.removeprefix("views-").split("-")
-            request_offset, request_slot = map(int, request)
+            _, place, offset_of_request, index = decision_id.split("-")
+            request_offset, request_slot = int(offset_of_request), int(index)
             request_origin = 0 if int(place) == self.outcomes.partition else int(place) + 1
-        self.state.exposures.put(
+        slot = self.state.exposures.put(
             key, exposure.ts_ms, user, offset, request_offset, request_slot, False,
-            stable_key(exposure.ad_id or exposure.promotion_id), bool(exposure.ad_id),
-            buckets is not None, b"" if buckets is None else buckets.tobytes(), 0, request_origin,
+            stable_key(exposure.ad_id or exposure.promotion_id), bool(exposure.ad_id), learnable, b"", 0,
+            request_origin,
         )  # fmt: skip
         self.timers.add(exposure.ts_ms + self.click_window_ms + self.lateness_ms, Kind.EXPOSURE, key)
         self.outcomes.exposed(exposure, offset)
+        return key, slot
+
+    def meet(self, key: int, exposure: Exposure) -> None:
+        """Now that an exposure's features are noted, drop its request, and join a click that came first."""
+        if exposure.decision_id:
+            self.state.requests.remove(stable_key(exposure.decision_id))
         if key in self.state.clicks.slot_of:
             self._join(key, exposure.shop_id, exposure.user_id)
 
@@ -130,10 +143,9 @@ class Joins:
             self.state.clicks.remove(key)
             return
         exposure["clicked"] = 1
-        for field in (
-            "request_offset", "request_slot", "request_origin", "shown", "is_ad", "learnable", "buckets",
-        ):  # fmt: skip
+        for field in ("request_offset", "request_slot", "request_origin", "shown", "is_ad", "learnable"):
             click[field] = exposure[field]
+        self.tape.join(self.state.exposures.slot_of[key], self.state.clicks.slot_of[key])
         click["exposure_offset"], click["exposure_origin"] = exposure["offset"], exposure["origin"]
         self.state.exposures.touch(key)
         self.state.clicks.touch(key)
@@ -143,10 +155,10 @@ class Joins:
         self.outcomes.followed("click", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, delay_ms)
         if exposure["learnable"]:
             exposure_at = f"{self.outcomes.partition_of(exposure['origin'])}-{exposure['offset']}"
-            request_offset, buckets = int(exposure["request_offset"]), exposure["buckets"].tobytes()
-            exposed_ms = int(exposure["ts_ms"])
-            self.outcomes.example("ctr", f"{exposure_at}-1", exposed_ms, request_offset, buckets, 1)
-            self.outcomes.example("cvr", f"{click_at}-0", ts_ms, request_offset, buckets, 0)
+            request_offset, exposed_ms = int(exposure["request_offset"]), int(exposure["ts_ms"])
+            features = self.tape.learn_exposure(self.state.exposures.slot_of[key])
+            self.outcomes.example("ctr", f"{exposure_at}-1", exposed_ms, request_offset, features, 1)
+            self.outcomes.example("cvr", f"{click_at}-0", ts_ms, request_offset, features, 0)
 
     def _request_due(self, key: int, deadline_ms: int) -> None:
         self.state.requests.remove(key)
@@ -154,10 +166,11 @@ class Joins:
     def _exposure_due(self, key: int, deadline_ms: int) -> None:
         exposure = self.state.exposures.fields(key)
         if exposure is not None:
-            _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, buckets, origin, _ = exposure
+            _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, _, origin, _ = exposure
             if learnable and not clicked:
                 place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
-                self.outcomes.example("ctr", place, ts_ms, request_offset, buckets, 0)
+                number = self.tape.learn_exposure(self.state.exposures.slot_of[key])
+                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0)
             self.state.exposures.remove(key)
 
     def _click_due(self, key: int, deadline_ms: int) -> None:

@@ -140,10 +140,10 @@ class Orders:
 
     def _example(self, click: np.void, place: str, weight: float) -> None:
         if click["learnable"]:
+            number = self.joins.tape.learn_click(self.state.clicks.slot_of[int(click["key"])])
             self.outcomes.example(
-                "cvr", place, int(click["ts_ms"]), int(click["request_offset"]), click["buckets"].tobytes(),
-                1, weight,
-            )  # fmt: skip
+                "cvr", place, int(click["ts_ms"]), int(click["request_offset"]), number, 1, weight
+            )
 
     def _until_ms(self, order: np.void) -> int:
         """Until when an order waits: to be settled, and then to be paid back."""

@@ -8,6 +8,7 @@ from models.catalog import Catalog
 from schemas.events import Exposure
 from schemas.model import Task
 from streams.processor.output import Output, encode
+from streams.processor.tape import Tape
 
 NO_OFFSET = -1
 """Of a partner that has not come; of a request: another system had chosen."""
@@ -20,10 +21,12 @@ class Outcomes:
     ``origin`` which partition that is: 0 is this one, else its number + 1.
     """
 
-    def __init__(self, partition: int, catalog: Catalog, output: Output) -> None:
+    def __init__(self, partition: int, catalog: Catalog, tape: Tape, output: Output) -> None:
         self.partition = partition
         self.catalog = catalog
+        self.tape = tape
         self.output = output
+        self._examples: list[tuple[Task, str, int, int, int, Literal[0, 1], float]] = []
 
     def partition_of(self, origin: int) -> int:
         """The partition that an origin names."""
@@ -87,17 +90,26 @@ class Outcomes:
         self.output.outcomes.append((user_id.encode(), encode(outcome)))
 
     def example(
-        self, task: Task, place: str, ts_ms: int, request_offset: int, buckets: bytes, label: Literal[0, 1],
+        self, task: Task, place: str, ts_ms: int, request_offset: int, features: int, label: Literal[0, 1],
         weight: float = 1.0,
     ) -> None:  # fmt: skip
-        """There is something to learn; ``place`` is ``<partition>-<offset>-<what was learned there>``."""
-        example = {
-            "example_id": f"{task}-{place}",
-            "task": task,
-            "ts_ms": ts_ms,
-            "label": label,
-            "weight": weight,
-            "source": "foreign" if request_offset == NO_OFFSET else "own",
-            "buckets": np.frombuffer(buckets, np.uint32),
-        }
-        self.output.examples.append((None, encode(example)))
+        """There is something to learn; ``place`` is ``<partition>-<offset>-<what was learned there>``.
+
+        ``features`` is the number that the tape gave them.
+        """
+        self._examples.append((task, place, ts_ms, request_offset, features, label, weight))
+
+    def write_examples(self) -> None:
+        """Write all that was to be learned, now that its features are known."""
+        for task, place, ts_ms, request_offset, features, label, weight in self._examples:
+            example = {
+                "example_id": f"{task}-{place}",
+                "task": task,
+                "ts_ms": ts_ms,
+                "label": label,
+                "weight": weight,
+                "source": "foreign" if request_offset == NO_OFFSET else "own",
+                "buckets": self.tape.features(features),
+            }
+            self.output.examples.append((None, encode(example)))
+        self._examples.clear()

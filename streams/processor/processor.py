@@ -7,9 +7,6 @@ on nothing else. There is no clock, no broker and no randomness but what a decis
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
-from models import profiles
 from models.catalog import Catalog, ConversionError
 from models.hashing import stable_key
 from models.profiles import PAGE_CODES
@@ -21,6 +18,8 @@ from streams.processor.joins import Joins
 from streams.processor.orders import Orders
 from streams.processor.outcomes import Outcomes
 from streams.processor.output import Output
+from streams.processor.sites import Sites
+from streams.processor.tape import NOTHING, Tape
 from streams.processor.timers import Timers
 from streams.routing import partition_hash
 from streams.settings import Settings
@@ -38,11 +37,15 @@ class Processor:
         self.catalog = catalog
         self.state = PartitionState(settings.state, settings.processing)
         self.output = Output()
-        self.decider = Decider(self.state.profiles, catalog, weights, settings.deciding)
-        outcomes, self.timers = Outcomes(partition, catalog, self.output), Timers()
-        self.joins = Joins(self.state, outcomes, self.timers, settings.processing)
+        self.sites = Sites(catalog)
+        self.tape = Tape(self.state, self.sites, weights, settings.deciding)
+        self.decider = Decider(self.tape, catalog, weights, self.output, settings.deciding)
+        self.outcomes, self.timers = Outcomes(partition, catalog, self.tape, self.output), Timers()
+        outcomes = self.outcomes
+        self.joins = Joins(self.state, outcomes, self.tape, self.timers, settings.processing)
         self.orders = Orders(self.state, self.joins, outcomes, self.timers, settings.processing)
         self.lateness_ms = int(settings.processing.lateness_s * 1000)
+        self.tape.on_full = self.state.profiles.before_evicting = self._settle
         self._shops: dict[str, int] = {}
         self._handlers: dict[type, Callable[[Any, Arrival, int], None]] = {
             View: self._view,
@@ -57,6 +60,7 @@ class Processor:
         state, shops, handlers = self.state, self._shops, self._handlers
         counters, offsets = state.counters, state.offsets
         known, remember = state.event_ids.known, state.event_ids.add
+        self.sites.refresh()
         for arrival in arrivals:
             offsets[arrival.topic] = arrival.offset + 1
             event = arrival.event
@@ -65,7 +69,7 @@ class Processor:
                 continue
             ts_ms = event.ts_ms
             if ts_ms > state.stream_ms:
-                self.advance(ts_ms)
+                self._advance(ts_ms)
             elif ts_ms < state.stream_ms - self.lateness_ms:
                 counters["late"] += 1
             counters["events"] += 1
@@ -81,103 +85,103 @@ class Processor:
                 self._refuse(arrival, f"{error} - at `$.currency`")
             else:
                 remember(event_key, ts_ms)
+        self._settle()
 
     def advance(self, stream_ms: int) -> None:
         """Move the stream time on; what happens by absence until then, happens now."""
         if stream_ms > self.state.stream_ms:
-            self.state.advance(stream_ms)
-            self.timers.expire(stream_ms)
+            self._advance(stream_ms)
+            self._settle()
 
     def restored(self) -> None:
         """The state has been loaded from its changelog: rebuild what derives from it."""
         self.timers.restart([*self.joins.pending(), *self.orders.pending()])
 
+    def _advance(self, stream_ms: int) -> None:
+        self.state.advance(stream_ms)
+        if stream_ms > self.timers.next_ms:
+            self.timers.expire(stream_ms)
+
+    def _settle(self) -> None:
+        """Do what was noted, and write the decisions and examples that follow from it."""
+        self.tape.play()
+        self.decider.write()
+        self.outcomes.write_examples()
+        self.tape.clear()
+
     def _view(self, view: View, arrival: Arrival, user: int) -> None:
-        state = self.state
-        state.counters["views"] += 1
+        counters, ts_ms = self.state.counters, view.ts_ms
+        counters["views"] += 1
         profile = self._profile(user, view.user_id)
-        profiles.see_view(
-            state.profiles.rows, profile, view.ts_ms, self.catalog.day(view.shop_id, view.ts_ms),
-            PAGE_CODES[view.page], stable_key(view.category), view.price_micros,
+        self.tape.view(
+            profile, ts_ms, self.catalog.day(view.shop_id, ts_ms), PAGE_CODES[view.page],
+            stable_key(view.category), view.price_micros,
         )  # fmt: skip
-        if view.slots:
-            key = view.user_id.encode()
-            state.counters["slots"] += len(view.slots)
-            for index, slot in enumerate(view.slots):
-                decision_id = f"views-{self.partition}-{arrival.offset}-{index}"
-                # Also for a promotion: what is learned goes by what the exposure says was shown.
-                site = self.decider.sites.of(view, slot.slot_id)
-                context = self.decider.context(site, slot.position, view.ts_ms, user, profile)
-                self.joins.requested(decision_id, view.ts_ms, user, context)
-                if slot.kind == "ad":
-                    decision = self.decider.placement(decision_id, view, slot, site, context)
-                else:
-                    decision = self.decider.promotion(decision_id, view, slot, user)
-                self.output.decisions.append((key, decision))
-                state.counters["decisions"] += 1
+        for index, slot in enumerate(view.slots):
+            counters["slots"] += 1
+            counters["decisions"] += 1
+            decision_id = f"views-{self.partition}-{arrival.offset}-{index}"
+            # Also for a promotion: what is learned goes by what the exposure says was shown.
+            request = self.joins.requested(decision_id, ts_ms, user)
+            site = self.sites.of(view, slot.slot_id)
+            self.decider.asked(decision_id, view, slot, site, profile, request, user)
 
     def _exposure(self, exposure: Exposure, arrival: Arrival, user: int) -> None:
-        state = self.state
-        state.counters["exposures"] += 1
+        counters, ts_ms = self.state.counters, exposure.ts_ms
+        counters["exposures"] += 1
         profile = self._profile(user, exposure.user_id)
-        if exposure.decision_id:
-            context = self.joins.context_of(exposure, user)
-        else:
+        day = self.catalog.day(exposure.shop_id, ts_ms)
+        row = self.catalog.ad_row(exposure.shop_id, exposure.ad_id)
+        ad = NOTHING if row is None else row
+        if not exposure.decision_id:
             # Another system's choice: the exposure itself says what was known when it was made.
-            site = self.decider.sites.of(exposure, exposure.slot_id)
-            context = self.decider.context(site, exposure.position, exposure.ts_ms, user, profile)
-        if context is None:
-            state.counters["unmatched_exposures"] += 1
-        else:
-            buckets = self.decider.example_buckets(context, exposure.shop_id, exposure.ad_id)
-            self.joins.exposed(exposure, arrival.offset, user, buckets)
-        profiles.see_exposure(
-            state.profiles.rows, profile, exposure.ts_ms,
-            self.catalog.day(exposure.shop_id, exposure.ts_ms), bool(exposure.decision_id),
-        )  # fmt: skip
+            site = self.sites.of(exposure, exposure.slot_id)
+            key, shown = self.joins.exposed(exposure, arrival.offset, user, learnable=ad != NOTHING)
+            self.tape.foreign_exposure(profile, ts_ms, day, shown, site, exposure.position, user, ad)
+            self.joins.meet(key, exposure)
+            return
+        request = self.joins.request_of(exposure, user)
+        if request == NOTHING:
+            counters["unmatched_exposures"] += 1
+            self.tape.own_exposure(profile, ts_ms, day, NOTHING, NOTHING, NOTHING)
+            return
+        key, shown = self.joins.exposed(exposure, arrival.offset, user, learnable=ad != NOTHING)
+        self.tape.own_exposure(profile, ts_ms, day, shown, request, ad)
+        self.joins.meet(key, exposure)
 
     def _click(self, click: Click, arrival: Arrival, user: int) -> None:
-        state = self.state
-        state.counters["clicks"] += 1
-        profile = self._profile(user, click.user_id)
-        profiles.see_click(
-            state.profiles.rows, profile, click.ts_ms, self.catalog.day(click.shop_id, click.ts_ms),
-            bool(click.decision_id), click.kind == "add_to_cart",
-            stable_key(click.category), click.price_micros,
+        counters = self.state.counters
+        counters["clicks"] += 1
+        self.tape.click(
+            self._profile(user, click.user_id), click.ts_ms, self.catalog.day(click.shop_id, click.ts_ms),
+            bool(click.decision_id), click.kind == "add_to_cart", stable_key(click.category),
+            click.price_micros,
         )  # fmt: skip
         if click.kind in ("ad", "promotion"):
-            state.counters["ad_clicks"] += 1
+            counters["ad_clicks"] += 1
             self.joins.clicked(click, arrival.offset, user)
 
     def _purchase(self, purchase: Purchase, arrival: Arrival, user: int) -> None:
-        state = self.state
-        lines = purchase.lines
+        counters, ts_ms = self.state.counters, purchase.ts_ms
         amount_micros = self._in_base(purchase, purchase.amount_micros)
-        prices_micros = [self._in_base(purchase, line.unit_price_micros) for line in lines]
+        prices_micros = [self._in_base(purchase, line.unit_price_micros) for line in purchase.lines]
         if self.orders.has(purchase, user):
-            state.counters["duplicates"] += 1
+            counters["duplicates"] += 1
             return
-        state.counters["purchases"] += 1
+        counters["purchases"] += 1
         profile = self._profile(user, purchase.user_id)
-        profiles.see_purchase(
-            state.profiles.rows, profile, purchase.ts_ms, self.catalog.day(purchase.shop_id, purchase.ts_ms),
-            amount_micros, np.array([stable_key(line.category) for line in lines]),
-            np.array(prices_micros),
-        )  # fmt: skip
+        self.tape.order(profile, ts_ms, self.catalog.day(purchase.shop_id, ts_ms), amount_micros)
+        for line, price_micros in zip(purchase.lines, prices_micros, strict=True):
+            self.tape.line(profile, ts_ms, stable_key(line.category), price_micros)
         self.orders.purchased(purchase, arrival.offset, user, amount_micros)
 
     def _refund(self, refund: Refund, arrival: Arrival, user: int) -> None:
-        state = self.state
         amount_micros = self._in_base(refund, refund.amount_micros)
-        state.counters["refunds"] += 1
-        profile = self._profile(user, refund.user_id)
-        profiles.see_refund(
-            state.profiles.rows,
-            profile,
-            refund.ts_ms,
-            self.catalog.day(refund.shop_id, refund.ts_ms),
-            amount_micros,
-        )
+        self.state.counters["refunds"] += 1
+        self.tape.refund(
+            self._profile(user, refund.user_id), refund.ts_ms,
+            self.catalog.day(refund.shop_id, refund.ts_ms), amount_micros,
+        )  # fmt: skip
         self.orders.refunded(refund, arrival.offset, user, amount_micros)
 
     def _refuse(self, arrival: Arrival, reason: str) -> None:

@@ -1,5 +1,6 @@
 """What is due when: happenings by absence, in event time."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
@@ -11,32 +12,69 @@ class Kind(IntEnum):
     REQUEST, EXPOSURE, PURCHASE, REFUND, CLICK = range(5)
 
 
+Timer = tuple[int, Kind, int]
+"""Deadline, kind, key."""
+NEVER_MS = 2**63
+NEVER: Timer = (NEVER_MS, Kind.REQUEST, 0)
+
+
 class Timers:
     """Deadlines by kind of row and its key, and who is told.
 
     Rows may have several: whoever is told looks whether its row is due by then.
+
+    Attributes
+    ----------
+    due
+        By kind, takes the key of a row and the deadline that has passed.
+    next_ms
+        Nothing is due before the stream time is past it.
     """
 
     def __init__(self) -> None:
         self.due: dict[Kind, Callable[[int, int], None]] = {}
-        """By kind, takes the key of a row and the deadline that has passed."""
-        self._heap: list[tuple[int, Kind, int]] = []
+        self.next_ms = NEVER_MS
+        self._heap: list[Timer] = []
+        # Events come mostly in order, and these kinds wait for the same time: no heap is needed then.
+        self._lanes: dict[Kind, deque[Timer]] = {Kind.REQUEST: deque(), Kind.EXPOSURE: deque()}
 
     def add(self, deadline_ms: int, kind: Kind, key: int) -> None:
         """Tell once the stream time is past the deadline."""
-        heappush(self._heap, (deadline_ms, kind, key))
+        timer = deadline_ms, kind, key
+        lane = self._lanes.get(kind)
+        if lane is not None and (not lane or lane[-1] <= timer):
+            lane.append(timer)
+        else:
+            heappush(self._heap, timer)
+        if deadline_ms < self.next_ms:
+            self.next_ms = deadline_ms
 
-    def restart(self, timers: Iterable[tuple[int, Kind, int]]) -> None:
-        """Replace all by these: deadline, kind, key."""
+    def restart(self, timers: Iterable[Timer]) -> None:
+        """Replace all by these."""
         self._heap = list(timers)
         heapify(self._heap)
+        for lane in self._lanes.values():
+            lane.clear()
+        self.next_ms = self._heap[0][0] if self._heap else NEVER_MS
 
     def expire(self, stream_ms: int) -> None:
-        """Tell all that is due before a stream time, in order of deadlines.
+        """Tell all that is due before a stream time, in order of deadlines, kinds and keys.
 
         At its deadline nothing is due yet: an event that is late by exactly the horizon still joins.
         """
-        heap = self._heap
-        while heap and heap[0][0] < stream_ms:
-            deadline_ms, kind, key = heappop(heap)
+        heap, (first, second) = self._heap, self._lanes.values()
+        while True:
+            timer = heap[0] if heap else NEVER
+            if first and first[0] < timer:
+                timer = first[0]
+            if second and second[0] < timer:
+                timer = second[0]
+            deadline_ms, kind, key = timer
+            if deadline_ms >= stream_ms:
+                self.next_ms = deadline_ms
+                return
+            if heap and timer == heap[0]:
+                heappop(heap)
+            else:
+                self._lanes[kind].popleft()
             self.due[kind](key, deadline_ms)

@@ -67,6 +67,11 @@ class PartitionState:
             self._forget_profiles(midnight_ms - self._profile_ttl_ms)
         self.stream_ms = stream_ms
 
+    def settle(self) -> None:
+        """All that was noted for removed rows has been done."""
+        for pool in self.pools:
+            pool.settle()
+
     def drain(self) -> list[Record]:
         """Changelog records of all changes since the last call; with them the offsets that they include.
 
@@ -89,6 +94,8 @@ class PartitionState:
     def _forget_profiles(self, before_ms: int) -> None:
         """Remove the profiles whose newest event is older."""
         profiles = self.profiles
+        if profiles.before_evicting is not None:
+            profiles.before_evicting()
         as_of_ms = profiles.rows["as_of_ms"]
         slots = np.flatnonzero((as_of_ms < before_ms) & (as_of_ms != 0))
         for slot, key in zip(slots.tolist(), profiles.rows["key"][slots].tolist(), strict=True):

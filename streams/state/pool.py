@@ -1,6 +1,6 @@
 """A bounded pool of rows of one kind, found by key."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ class Pool:
 
     ``put`` and ``fields`` move whole rows by ``struct``, in a quarter of the time that numpy takes for its
     fields one by one: text and arrays in a row are bytes there.
+
+    The slot of a removed row is used again only after ``settle``: until then work that has been noted for the
+    row may still be to be done (``streams.processor.tape``).
     """
 
     def __init__(self, kind: bytes, dtype: np.dtype[Any], capacity: int, age_field: str = "ts_ms") -> None:
@@ -31,7 +34,12 @@ class Pool:
         self.age_field = age_field
         self.slot_of: dict[int, int] = {}
         self.overflowed = 0
+        self.before_evicting: Callable[[], None] | None = None
+        """Called before rows are chosen by their age: whoever owes them a change makes it now."""
         self._free: list[int] = []
+        self._left: list[int] = []
+        self._end = 0
+        """Slots from here on were never used."""
         self._changed: set[int] = set()
         self._unlogged: set[int] = set()
         """Of the changed ones, those that the changelog does not hold: removed again they leave no trace."""
@@ -68,8 +76,8 @@ class Pool:
         self.rows["key"][slot] = key
         return slot
 
-    def put(self, *row: Any) -> None:
-        """Write a whole row, its fields in the order of the dtype, the key first."""
+    def put(self, *row: Any) -> int:
+        """Write a whole row, its fields in the order of the dtype, the key first; returns its slot."""
         key = row[0]
         slot = self.slot_of.get(key)
         if slot is None:
@@ -77,6 +85,7 @@ class Pool:
         else:
             self._changed.add(key)
         self._pack(self._bytes, slot * self._size, *row)
+        return slot
 
     def touch(self, key: int) -> None:
         """The row of that key has changed."""
@@ -86,12 +95,17 @@ class Pool:
         """Delete a row; a key that is absent is ignored."""
         slot = self.slot_of.pop(key, None)
         if slot is not None:
-            self._free.append(slot)
+            self._left.append(slot)
             if key in self._unlogged:
                 self._unlogged.remove(key)
                 self._changed.remove(key)
             else:
                 self._changed.add(key)
+
+    def settle(self) -> None:
+        """Nothing is to be done any more for the rows that have been removed: others may have their slots."""
+        self._free += self._left
+        self._left.clear()
 
     def drain(self) -> list[tuple[bytes, bytes | None]]:
         """Changelog records of all that has changed since the last call, in order of key."""
@@ -110,7 +124,9 @@ class Pool:
         held[: len(rows)] = rows
         self._hold(held)
         self.slot_of = dict(zip(rows["key"].tolist(), range(len(rows)), strict=True))
+        self._end = len(rows)
         self._free.clear()
+        self._left.clear()
         self._changed.clear()
         self._unlogged.clear()
 
@@ -124,18 +140,28 @@ class Pool:
         if self._free:
             slot = self._free.pop()
         else:
-            slot = len(self.slot_of)
+            slot = self._end
+            self._end += 1
             if slot == len(self.rows):
-                grown = np.zeros(min(2 * slot, self.capacity), self.rows.dtype)
-                grown[:slot] = self.rows
-                self._hold(grown)
+                self._grow()
         self.slot_of[key] = slot
         if key not in self._changed:
             self._changed.add(key)
             self._unlogged.add(key)
         return slot
 
+    def _grow(self) -> None:
+        size = len(self.rows)
+        # Beyond the capacity by what is removed between two calls of ``settle``.
+        grown = np.zeros(
+            min(2 * size, self.capacity) if size < self.capacity else size + FIRST_SLOTS, self.rows.dtype
+        )
+        grown[:size] = self.rows
+        self._hold(grown)
+
     def _evict(self) -> None:
+        if self.before_evicting is not None:
+            self.before_evicting()
         keys = np.fromiter(self.slot_of.keys(), np.int64, len(self.slot_of))
         slots = np.fromiter(self.slot_of.values(), np.int64, len(self.slot_of))
         ages = self.rows[self.age_field][slots]

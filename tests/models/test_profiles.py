@@ -45,7 +45,9 @@ def profile_of(history):
             case "purchase":
                 amount_micros, lines = rest
                 kinds, prices = np.array(lines, dtype=np.int64).T.copy()
-                p.see_purchase(rows, 0, ts_ms, day_of(ts_ms), amount_micros, kinds, prices)
+                p.see_purchase(rows, 0, ts_ms, day_of(ts_ms), amount_micros)
+                for kind, price in zip(kinds, prices, strict=True):
+                    p.see_line(rows, 0, ts_ms, kind, price)
             case "refund":
                 p.see_refund(rows, 0, ts_ms, day_of(ts_ms), *rest)
     return rows[0]
