@@ -1,19 +1,23 @@
 """What must be there before a worker runs: each check finds it in order, or says what to do."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from uuid import uuid4
 
+from aiokafka.errors import KafkaError as ClientError
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError
 from msgspec import Struct
 
 from streams.admin import NoBrokerError, open_admin
+from streams.delivery.restore import MissingTopicError
 from streams.packages import packages, pins
 from streams.settings import ClickHouse, Kafka, Settings, Sources
 from streams.sinks import migrations
 from streams.sinks.store import RefusedError, StoreError, open_store
+from streams.switches import history, paused
 from streams.topics import topic_states
 
 MAX_SKEW_S = 1.0
@@ -93,6 +97,7 @@ def check_kafka(kafka: Kafka, *, clock: bool) -> Iterator[Finding]:
                     )
             if clock:
                 yield check_clock(admin, kafka)
+        yield from check_switches(kafka)
     except NoBrokerError as error:
         yield Finding("broker", *_split([str(error)]))
     except KafkaError as error:
@@ -101,6 +106,15 @@ def check_kafka(kafka: Kafka, *, clock: bool) -> Iterator[Finding]:
             f"refused at {kafka.bootstrap_servers}: {error}",
             "allow this client to list and describe the topics",
         )
+
+
+def check_switches(kafka: Kafka) -> Iterator[Finding]:
+    """Whether decisions are paused, which is no fault; nothing where `catalog` cannot be read."""
+    try:
+        pauses = paused(asyncio.run(history(kafka)))
+    except (MissingTopicError, ClientError, TimeoutError):  # its topic's own line says more
+        return
+    yield Finding("decisions", "; ".join(each.sentence for each in pauses) or "not paused")
 
 
 def check_clock(admin: KafkaAdminClient, kafka: Kafka) -> Finding:

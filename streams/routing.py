@@ -1,7 +1,7 @@
 """Which record a line of JSON becomes: its topic, key and time; the value is the line as it is."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -9,7 +9,7 @@ from msgspec import Struct
 from numba import njit
 
 from schemas.bounds import MAX_ID_LENGTH, MAX_TS_MS, MIN_TS_MS
-from schemas.catalog import decode_entry, entry_key
+from schemas.catalog import Entry, decode_entry, entry_key
 from schemas.topics import CATALOG, CLICKS, PURCHASES, VIEWS
 
 EVENT_TOPICS = {
@@ -19,7 +19,7 @@ EVENT_TOPICS = {
     "purchase": PURCHASES.name,
     "refund": PURCHASES.name,
 }
-ENTRY_TYPES = frozenset({"shop", "campaign", "ad", "promotion", "item"})
+ENTRY_TYPES = frozenset(str(struct.__struct_config__.tag) for struct in get_args(Entry))
 KNOWN = 0x80000000
 """The bit by which a ``partition_hash`` differs from one that is not known."""
 

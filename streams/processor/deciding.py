@@ -18,6 +18,7 @@ from streams.processor.sites import Site, Sites
 from streams.settings import Deciding
 from streams.state.pool import Pool
 
+PAUSED_POLICY = "paused-1"
 MAX_CANDIDATES = 4096
 """Ads that one request may match; those behind, by ``ad_id``, are not looked at."""
 
@@ -72,7 +73,9 @@ class Decider:
     def placement(
         self, decision_id: str, view: View, slot: Slot, site: Site, context: npt.NDArray[np.uint32]
     ) -> bytes:
-        """Choose an ad for a slot; ``none`` where no candidate can compete."""
+        """Choose an ad for a slot; ``none`` where no candidate can compete, or while the shop is paused."""
+        if self.catalog.is_paused(view.shop_id):
+            return self._paused("placement", decision_id, view, slot)
         settings, catalog, weights = self.settings, self.catalog, self.weights
         ids, rows = site.ids[:MAX_CANDIDATES], site.rows[:MAX_CANDIDATES]
         scores = self._scores.get(len(ids)) or self._new_scores(len(ids))
@@ -122,6 +125,8 @@ class Decider:
 
     def promotion(self, decision_id: str, view: View, slot: Slot, user: int) -> bytes:
         """Choose a promotion, or none, for a slot."""
+        if self.catalog.is_paused(view.shop_id):
+            return self._paused("promotion", decision_id, view, slot)
         held_out = is_held_out(user, self.settings.holdout_share, self.settings.salt)
         request = Request(view.shop_id, slot.slot_id, view.page, view.category)
         matching = self.catalog.promotions(request)
@@ -161,6 +166,33 @@ class Decider:
                     "propensity": [share / MILLION for share in propensity],
                 },
                 "rejected": rejected,
+                "contributions": {},
+            }
+        )
+
+    def _paused(self, kind: str, decision_id: str, view: View, slot: Slot) -> bytes:
+        """The answer of a shop that is paused: ``none`` for certain, without a look at model or catalogue."""
+        return encode(
+            {
+                "decision_id": decision_id,
+                "kind": kind,
+                "ts_ms": view.ts_ms,
+                "shop_id": view.shop_id,
+                "user_id": view.user_id,
+                "event_id": view.event_id,
+                "slot_id": slot.slot_id,
+                "position": slot.position,
+                "page": view.page,
+                "chosen_id": NONE,
+                "campaign_id": "",
+                "propensity": 1.0,
+                "policy": PAUSED_POLICY,
+                "model_version": self.weights.version,
+                "price_micros": 0,
+                "p_click": 0.0,
+                "logit": 0.0,
+                "candidates": {"ids": [], "p_click": [], "score_micros": [], "propensity": []},
+                "rejected": {},
                 "contributions": {},
             }
         )
