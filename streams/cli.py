@@ -26,6 +26,7 @@ COMMANDS = {
     "replay": "streams.commands.replay:replay",
     "resume": "streams.commands.switches:resume",
     "schema": "streams.commands.schema:schema",
+    "send": "streams.commands.send:send",
     "settings": "streams.commands.settings:settings",
     "topics": "streams.commands.topics:topics",
     "version": "streams.commands.version:version",

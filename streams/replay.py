@@ -18,13 +18,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from msgspec import Struct
 
 from schemas.topics import CATALOG, INPUTS
-from streams.routing import Record, partition_of, route
+from streams.routing import MAX_RECORD_BYTES, Record, partition_of, route
 from streams.settings import Settings
 
 BATCH_BYTES = 128 * 1024
 """Some 500 events, so that open batches stay small; a larger line has a batch of its own."""
-MAX_RECORD_BYTES = 1_000_000
-"""Brokers take batches of 1 MiB unless told otherwise; the rest is for the batch's own fields."""
 MAX_UNCONFIRMED = 256
 """Batches in flight before the replay waits for them."""
 FLUSHES_PER_S = 20
