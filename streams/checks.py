@@ -16,13 +16,12 @@ from streams.delivery.restore import MissingTopicError
 from streams.packages import packages, pins
 from streams.settings import ClickHouse, Kafka, Settings, Sources
 from streams.sinks import migrations
-from streams.sinks.store import RefusedError, StoreError, open_store
+from streams.sinks.store import NOT_MADE_YET, RefusedError, StoreError, open_store
 from streams.switches import history, paused
 from streams.topics import topic_states
 
 MAX_SKEW_S = 1.0
 """Beyond a tick, an idle partition's windows would close early or late by our clock."""
-NOT_MADE_YET = frozenset({60, 81})  # UNKNOWN_TABLE, UNKNOWN_DATABASE
 
 
 class Finding(Struct, frozen=True):

@@ -9,7 +9,7 @@ from kafka.errors import KafkaError
 from streams.admin import NoBrokerError, open_admin
 from streams.settings import ClickHouse, Kafka, Settings
 from streams.sinks import migrations
-from streams.sinks.store import StoreError, open_store
+from streams.sinks.store import StoreError, UncertainError, open_store
 from streams.topics import TopicError, Topics, create_topics
 
 EPILOG = """\b
@@ -60,6 +60,8 @@ def _init_tables(clickhouse: ClickHouse) -> list[str] | None:
     try:
         with closing(open_store(clickhouse)) as store:
             return migrations.apply(store, clickhouse.database)
+    except UncertainError as error:
+        raise click.ClickException(f"{error}: start it, or set clickhouse.host and clickhouse.port") from None
     except (StoreError, migrations.MigrationError) as error:
         raise click.ClickException(str(error)) from None
 

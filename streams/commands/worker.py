@@ -4,16 +4,22 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import click
+from aiokafka.errors import KafkaError as ClientError
+from kafka.errors import KafkaError
 
 from streams import logs, memory
 from streams.admin import NoBrokerError
 from streams.app import new_worker
 from streams.delivery.restore import MissingTopicError
+from streams.preflight import NotReadyError, preflight
 from streams.settings import Role, Settings
 from streams.state.changelog import RefusedStateError
 from streams.state.versions import LossError
+
+logger = logging.getLogger(__name__)
 
 ROLES: tuple[Role, ...] = ("process", "learn", "sink")
 FOR_OPERATORS = (NoBrokerError, MissingTopicError, RefusedStateError, LossError)
@@ -45,7 +51,10 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
         raise click.UsageError(f"--roles {roles}: expected some of {', '.join(ROLES)}")
     if "sink" in chosen and not (settings.clickhouse.host or settings.clickhouse.engine_url):
         chosen.remove("sink")
+    lacking = _preflight(settings, chosen)
     last_error = logs.start(log_level, *FOR_OPERATORS)
+    for sentence in lacking:
+        logger.warning(sentence)
     memory.tune()
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch_dir:
         made = new_worker(settings, chosen, scratch_dir)
@@ -60,6 +69,18 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _preflight(settings: Settings, roles: Sequence[Role]) -> list[str]:
+    with logs.silent("kafka", "aiokafka"):  # of each attempt; what is wrong is said once, below
+        try:
+            return preflight(settings, roles)
+        except (*FOR_OPERATORS, NotReadyError) as error:
+            raise click.ClickException(str(error)) from None
+        except (KafkaError, ClientError) as error:
+            raise click.ClickException(
+                f"The broker at {settings.kafka.bootstrap_servers} failed: {error!r}; see `headrace check`"
+            ) from None
 
 
 def _reason(error: BaseException) -> str:
