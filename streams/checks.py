@@ -12,6 +12,7 @@ from kafka.errors import KafkaError
 from msgspec import Struct
 
 from streams.admin import NoBrokerError, open_admin
+from streams.connection import connection_options
 from streams.delivery.restore import MissingTopicError
 from streams.packages import packages, pins
 from streams.settings import ClickHouse, Kafka, Settings, Sources
@@ -176,9 +177,7 @@ def _split(faults: list[str]) -> tuple[str, str]:
 def _stamp(kafka: Kafka, topic: str) -> tuple[float, float, float]:
     """Our time before, the broker's of a record, our time after; seconds since 1970."""
     timeout_s = kafka.request_timeout_s
-    producer = KafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","), max_block_ms=int(timeout_s * 1000)
-    )
+    producer = KafkaProducer(**connection_options(kafka), max_block_ms=int(timeout_s * 1000))
     try:
         producer.partitions_for(topic)
         before_s = time.time()

@@ -76,6 +76,11 @@ def main(ctx: click.Context, config: Path | None, overrides: tuple[str, ...]) ->
             raise click.UsageError(f"--set {override}: expected SECTION.NAME=VALUE")
         pairs[name] = value
     try:
-        ctx.obj, ctx.meta[SOURCES] = load_with_sources(config, overrides=pairs)
+        settings, ctx.meta[SOURCES] = load_with_sources(config, overrides=pairs)
+        if settings.kafka.encrypted:
+            from streams.connection import ssl_context
+
+            ssl_context(settings.kafka)  # a certificate that cannot be used is a setting that cannot
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
+    ctx.obj = settings

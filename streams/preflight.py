@@ -30,9 +30,10 @@ def preflight(settings: Settings, roles: Collection[Role]) -> list[str]:
     with open_admin(settings.kafka):  # waits for a broker that is not there no longer than it must
         pass
     group_id = f"{settings.kafka.group_id}-sink"
-    has_stored = ask(settings.kafka, lambda admin: _has_stored(admin, group_id))
     asyncio.run(_check_topics(settings.kafka))
-    return _check_store(settings.clickhouse, has_stored) if "sink" in roles else []
+    if "sink" not in roles:
+        return []
+    return _check_store(settings.clickhouse, ask(settings.kafka, lambda admin: _has_stored(admin, group_id)))
 
 
 def _has_stored(admin: KafkaAdminClient, group_id: str) -> bool:

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from msgspec import Struct
 
 from schemas.topics import CATALOG, INPUTS
+from streams.connection import connection_options, refusal
 from streams.routing import MAX_RECORD_BYTES, Record, partition_of, route
 from streams.settings import Settings
 
@@ -175,7 +176,7 @@ async def _sender(settings: Settings) -> AsyncIterator[_Sender]:
     servers = settings.kafka.bootstrap_servers
     timeout_s = settings.kafka.request_timeout_s
     producer = AIOKafkaProducer(
-        bootstrap_servers=servers,
+        **connection_options(settings.kafka),
         enable_idempotence=True,
         max_batch_size=BATCH_BYTES,
         request_timeout_ms=int(timeout_s * 1000),
@@ -188,7 +189,8 @@ async def _sender(settings: Settings) -> AsyncIterator[_Sender]:
             await asyncio.wait_for(producer.stop(), timeout_s)
     except KafkaConnectionError:
         raise ReplayError(
-            f"no broker answers at {servers}; start one or set kafka.bootstrap_servers"
+            await asyncio.to_thread(refusal, settings.kafka)
+            or f"no broker answers at {servers}; start one or set kafka.bootstrap_servers"
         ) from None
     except TimeoutError:
         raise ReplayError(

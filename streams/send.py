@@ -19,6 +19,7 @@ from msgspec import Struct
 from schemas.catalog import decode_entry
 from schemas.topics import CATALOG, INPUTS
 from streams.admin import open_admin
+from streams.connection import connection_options
 from streams.processor.arrival import decode
 from streams.routing import MAX_RECORD_BYTES, Record, route
 from streams.settings import Settings
@@ -96,7 +97,7 @@ def send(records: Iterable[Numbered], settings: Settings) -> SendReport:
         raise SendError(f"The broker has no topic {', '.join(missing)}: create it with `headrace init`")
     timeout_ms = int(kafka.request_timeout_s * 1000)
     producer = KafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","),
+        **connection_options(kafka),
         acks="all",
         enable_idempotence=True,
         allow_auto_create_topics=False,

@@ -16,7 +16,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 KNOWN = {f"{section}.{key}" for section, struct in SECTIONS.items() for key in struct.__struct_fields__}
-DOCUMENTS = ["docker-compose.yml", "README.md", "deploy/Dockerfile"]
+DOCUMENTS = ["docker-compose.yml", "README.md", "deploy/Dockerfile", "deploy/README.md"]
 
 
 def test_the_services_are_those_that_a_shop_needs() -> None:
