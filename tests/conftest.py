@@ -112,9 +112,7 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 
 def _entered_kafka(stack: ExitStack, directories: pytest.TempPathFactory, nodes: int) -> Cluster:
-    if shutil.which("java") is None:
-        pytest.skip("Apache Kafka needs Java")
-    return _entered(stack, kafka(directories.mktemp("kafka"), nodes))
+    return stack.enter_context(entered_kafka(kafka(directories.mktemp("kafka"), nodes)))
 
 
 @contextmanager
