@@ -11,7 +11,7 @@ import numpy.typing as npt
 from models.features import AD, ad_buckets
 from models.hashing import stable_key
 from schemas.bounds import MAX_MICROS
-from schemas.catalog import Ad, Campaign, Entry, Promotion, Shop, entry_key
+from schemas.catalog import Ad, Campaign, Entry, Promotion, Shop, Switch, entry_key
 
 ADS = np.dtype(
     [
@@ -64,24 +64,41 @@ class Catalog:
         self.mask = (1 << bits) - 1
         self.entries: dict[str, Entry] = {}
         """By Kafka key."""
+        self._switches: dict[str, Switch] = {}
+        """By Kafka key, in the order in which they came."""
+        self._paused: frozenset[str] = frozenset()
         self._version = 0
         self._stale = True
         self._days: dict[tuple[str, int], int] = {}
 
     def put(self, entry: Entry) -> None:
         """Add or replace an entry."""
-        self.entries[entry_key(entry)] = entry
-        self._stale = True
+        key = entry_key(entry)
+        self.entries[key] = entry
+        if isinstance(entry, Switch):
+            self._switches.pop(key, None)
+            self._switches[key] = entry
+            self._switched()
+        else:
+            self._stale = True
 
     def remove(self, key: str) -> None:
         """Remove the entry with a Kafka key; unknown keys are ignored."""
-        if self.entries.pop(key, None):
+        if self._switches.pop(key, None):
+            self._switched()
+        elif key in self.entries:
             self._stale = True
+        self.entries.pop(key, None)
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Add many entries."""
         for entry in entries:
             self.put(entry)
+
+    def is_paused(self, shop_id: str) -> bool:
+        """Whether decisions of a shop are paused, by its own switch or by that of all shops."""
+        paused = self._paused
+        return bool(paused) and ("" in paused or shop_id in paused)
 
     def candidates(self, request: Request) -> Candidates:
         """The live ads whose targeting matches, in order of ``ad_id``."""
@@ -188,6 +205,11 @@ class Catalog:
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a region such as "America"
             return 0
         return int(offset.total_seconds() * 1000) if offset else 0
+
+    def _switched(self) -> None:
+        """The newest switch of each shop holds. No ad has changed, so nothing else is rebuilt."""
+        newest = {switch.shop_id: switch.paused for switch in self._switches.values()}
+        self._paused = frozenset(shop_id for shop_id, paused in newest.items() if paused)
 
     def _refresh(self) -> None:
         """Rebuild arrays and index after a change."""

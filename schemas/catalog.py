@@ -1,4 +1,4 @@
-"""The shop's catalogue: shops, campaigns, ads, promotions, items; topic `catalog`, compacted by key.
+"""The shop's catalogue: shops, campaigns, ads, promotions, items, switches; topic `catalog`, compacted.
 
 The Kafka key is ``<type>:<shop_id>:<id>``; a record without a value deletes the entry. A change takes
 effect without a restart.
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from schemas.bounds import Id, Label, Micros, OptionalId
+from schemas.bounds import Id, Label, Micros, OptionalId, TimestampMs
 
 Targets = Annotated[tuple[Label, ...], Meta(max_length=64)]
 """Words of which one must match the request; empty matches every request."""
@@ -96,7 +96,28 @@ class Item(Struct, frozen=True, tag="item"):
     price_micros: Micros = 0
 
 
-Entry = Shop | Campaign | Ad | Promotion | Item
+class Switch(Struct, frozen=True, tag="switch"):
+    """Decisions were paused, or resumed: of one shop, or of all; the newest entry of each holds.
+
+    A shop is paused by its own switch or by that of all shops. Every switching is an entry with an id, and so
+    a key, of its own: compaction keeps them all, and the topic tells who did it, when and why.
+    """
+
+    switch_id: Id
+    """Names this switching."""
+    paused: bool
+    """Whether no decision chooses anything from now on."""
+    by: Annotated[str, Meta(min_length=1, max_length=200)]
+    """Who did it."""
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
+    """Why."""
+    ts_ms: TimestampMs
+    """When, by the clock of who did it."""
+    shop_id: OptionalId = ""
+    """Which shop; empty is every shop."""
+
+
+Entry = Shop | Campaign | Ad | Promotion | Item | Switch
 
 decode_entry = Decoder(Entry).decode
 
@@ -118,3 +139,5 @@ def entry_key(entry: Entry) -> str:
             return f"promotion:{entry.shop_id}:{entry.promotion_id}"
         case Item():
             return f"item:{entry.shop_id}:{entry.item_id}"
+        case Switch():
+            return f"switch:{entry.shop_id}:{entry.switch_id}"

@@ -49,7 +49,8 @@ class Decision(Struct, frozen=True):
     propensity: float
     """Exact probability with which ``chosen_id`` was drawn."""
     policy: str
-    """Policy and version, for example ``softmax-ecpm-1``, ``uniform-1``, ``holdout-1``."""
+    """Policy and version, for example ``softmax-ecpm-1``, ``uniform-1``, ``holdout-1``; ``paused-1`` while
+    the shop's decisions are paused: then there are no candidates."""
     model_version: int
     """Offset in `examples` up to which the weights had learned; -1 is none."""
     price_micros: int

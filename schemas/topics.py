@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.catalog import Ad, Campaign, Item, Promotion, Shop
+from schemas.catalog import Ad, Campaign, Item, Promotion, Shop, Switch
 from schemas.dead_letters import DeadLetter
 from schemas.decisions import Decision
 from schemas.events import Click, Exposure, Purchase, Refund, View
@@ -61,9 +61,10 @@ CATALOG = Topic(
     partitions="one",
     cleanup="compact",
     direction="in",
-    description="Shops, campaigns, ads, promotions and items; a record without a value deletes its entry.",
+    description="Shops, campaigns, ads, promotions and items, and the switches that pause decisions; a "
+    "record without a value deletes its entry.",
     key="<type>:<shop_id>:<id>",
-    messages=(Shop, Campaign, Ad, Promotion, Item),
+    messages=(Shop, Campaign, Ad, Promotion, Item, Switch),
 )
 DECISIONS = Topic(
     name="decisions",

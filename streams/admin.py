@@ -8,6 +8,7 @@ from typing import TypeVar
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from streams.connection import connection_options, refusal
 from streams.settings import Kafka
 
 BOOTSTRAP_TIMEOUT_S = 5.0  # someone waits for the answer at a terminal
@@ -20,20 +21,26 @@ class NoBrokerError(RuntimeError):
     """No Kafka broker answered at the configured address."""
 
 
+class UnwelcomeError(NoBrokerError):
+    """One answered, and will not have us: by this name and password, by this certificate, or unencrypted."""
+
+
 @contextmanager
 def open_admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
     """An admin client, closed on exit.
 
     Raises:
-        NoBrokerError: Nobody answered within 5 s.
+        NoBrokerError: Nobody answered within 5 s, or not to us.
     """
     try:
         client = KafkaAdminClient(
-            bootstrap_servers=kafka.bootstrap_servers.split(","),
+            **connection_options(kafka),
             bootstrap_timeout_ms=int(BOOTSTRAP_TIMEOUT_S * 1000),
             request_timeout_ms=int(kafka.request_timeout_s * 1000),
         )
     except KafkaError:
+        if why := refusal(kafka):
+            raise UnwelcomeError(why) from None
         raise NoBrokerError(
             f"No Kafka broker answered at {kafka.bootstrap_servers} within {BOOTSTRAP_TIMEOUT_S:g} s: "
             "start one, or set kafka.bootstrap_servers (HEADRACE_KAFKA_BOOTSTRAP_SERVERS)"
@@ -62,6 +69,7 @@ def ask(kafka: Kafka, question: Callable[[KafkaAdminClient], Answer]) -> Answer:
                 return question(admin)
         except (KafkaError, NoBrokerError) as error:
             for_now = isinstance(error, NoBrokerError) or error.retriable
+            for_now = for_now and not isinstance(error, UnwelcomeError)
             if not for_now or time.monotonic() > deadline_s:
                 raise
         time.sleep(ASK_AGAIN_S)

@@ -26,6 +26,7 @@ from streams.adoption.inputs import CONTRACT, open_inputs
 from streams.agents.learn import LearnJob
 from streams.agents.process import ProcessJob
 from streams.agents.sink import SinkJob
+from streams.connection import ssl_context
 from streams.delivery.broadcast import Broadcast
 from streams.delivery.clients import new_producer
 from streams.delivery.neighbours import Neighbours, client_id
@@ -33,7 +34,7 @@ from streams.delivery.ownership import Job, Ownership
 from streams.delivery.transaction import CLOSE_TIMEOUT_S
 from streams.delivery.transport import SCHEME, BatchApp
 from streams.delivery.watchdog import Watchdog
-from streams.settings import Role, Settings
+from streams.settings import Kafka, Role, Settings
 from streams.sinks.store import open_store
 from streams.sinks.writer import Writer
 
@@ -86,6 +87,7 @@ def new_app(settings: Settings, role: Role, scratch_dir: str) -> BatchApp:
         group_id(settings, role),
         broker=[f"{SCHEME}://{server}" for server in kafka.bootstrap_servers.split(",")],
         broker_client_id=client_id(role),
+        broker_credentials=_credentials(kafka),
         datadir=scratch_dir,
         autodiscover=False,
         stream_wait_empty=False,
@@ -102,6 +104,19 @@ def new_app(settings: Settings, role: Role, scratch_dir: str) -> BatchApp:
         producer_request_timeout=kafka.request_timeout_s,
         consumer_auto_offset_reset="earliest",
     )
+
+
+def _credentials(kafka: Kafka) -> Any:
+    """What ``connection_options`` says, for Faust's own consumer; None where the connection is plain."""
+    context = ssl_context(kafka) if kafka.encrypted else None
+    if kafka.authenticated:
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password,
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Service]]:

@@ -1,10 +1,12 @@
 """What must be there before a worker runs: each check finds it in order, or says what to do."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from uuid import uuid4
 
+from aiokafka.errors import KafkaError as ClientError
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError
 from msgspec import Struct
@@ -13,15 +15,17 @@ from schemas.topics import TOPICS, Topic
 from streams.admin import NoBrokerError, open_admin
 from streams.adoption.inputs import CONTRACT, Inputs, expected_topics, open_inputs
 from streams.adoption.mapping import MappingError
+from streams.connection import connection_options
+from streams.delivery.restore import MissingTopicError
 from streams.packages import packages, pins
 from streams.settings import Adoption, ClickHouse, Kafka, Settings, Sources
 from streams.sinks import migrations
-from streams.sinks.store import RefusedError, StoreError, open_store
+from streams.sinks.store import NOT_MADE_YET, RefusedError, StoreError, open_store
+from streams.switches import history, paused
 from streams.topics import topic_states
 
 MAX_SKEW_S = 1.0
 """Beyond a tick, an idle partition's windows would close early or late by our clock."""
-NOT_MADE_YET = frozenset({60, 81})  # UNKNOWN_TABLE, UNKNOWN_DATABASE
 
 
 class Finding(Struct, frozen=True):
@@ -104,6 +108,7 @@ def check_kafka(kafka: Kafka, *, clock: bool, topics: Sequence[Topic] = TOPICS) 
                     )
             if clock:
                 yield check_clock(admin, kafka)
+        yield from check_switches(kafka)
     except NoBrokerError as error:
         yield Finding("broker", *_split([str(error)]))
     except KafkaError as error:
@@ -112,6 +117,15 @@ def check_kafka(kafka: Kafka, *, clock: bool, topics: Sequence[Topic] = TOPICS) 
             f"refused at {kafka.bootstrap_servers}: {error}",
             "allow this client to list and describe the topics",
         )
+
+
+def check_switches(kafka: Kafka) -> Iterator[Finding]:
+    """Whether decisions are paused, which is no fault; nothing where `catalog` cannot be read."""
+    try:
+        pauses = paused(asyncio.run(history(kafka)))
+    except (MissingTopicError, ClientError, TimeoutError):  # its topic's own line says more
+        return
+    yield Finding("decisions", "; ".join(each.sentence for each in pauses) or "not paused")
 
 
 def check_clock(admin: KafkaAdminClient, kafka: Kafka) -> Finding:
@@ -181,9 +195,7 @@ def _split(faults: list[str]) -> tuple[str, str]:
 def _stamp(kafka: Kafka, topic: str) -> tuple[float, float, float]:
     """Our time before, the broker's of a record, our time after; seconds since 1970."""
     timeout_s = kafka.request_timeout_s
-    producer = KafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","), max_block_ms=int(timeout_s * 1000)
-    )
+    producer = KafkaProducer(**connection_options(kafka), max_block_ms=int(timeout_s * 1000))
     try:
         producer.partitions_for(topic)
         before_s = time.time()

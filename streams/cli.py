@@ -20,11 +20,14 @@ COMMANDS = {
     "explain": "streams.commands.explain:explain",
     "init": "streams.commands.init:init",
     "lag": "streams.commands.lag:lag",
+    "pause": "streams.commands.switches:pause",
     "profile": "streams.commands.profile:profile",
     "query": "streams.commands.query:query",
     "repartition": "streams.commands.repartition:repartition",
     "replay": "streams.commands.replay:replay",
+    "resume": "streams.commands.switches:resume",
     "schema": "streams.commands.schema:schema",
+    "send": "streams.commands.send:send",
     "settings": "streams.commands.settings:settings",
     "simulate": "streams.commands.simulate:simulate",
     "topics": "streams.commands.topics:topics",
@@ -75,6 +78,11 @@ def main(ctx: click.Context, config: Path | None, overrides: tuple[str, ...]) ->
             raise click.UsageError(f"--set {override}: expected SECTION.NAME=VALUE")
         pairs[name] = value
     try:
-        ctx.obj, ctx.meta[SOURCES] = load_with_sources(config, overrides=pairs)
+        settings, ctx.meta[SOURCES] = load_with_sources(config, overrides=pairs)
+        if settings.kafka.encrypted:
+            from streams.connection import ssl_context
+
+            ssl_context(settings.kafka)  # a certificate that cannot be used is a setting that cannot
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
+    ctx.obj = settings

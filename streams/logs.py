@@ -3,7 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 QUIETEST = {
     "aiokafka": logging.WARNING,
@@ -63,6 +64,19 @@ class LastError(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info and record.exc_info[1]:
             self.error = record.exc_info[1]
+
+
+@contextmanager
+def silent(*libraries: str) -> Iterator[None]:
+    """These libraries log nothing inside."""
+    levels = {name: logging.getLogger(name).level for name in libraries}
+    for name in libraries:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def start(level: str, *without_traceback: type[Exception]) -> LastError:

@@ -21,6 +21,7 @@ from msgspec.json import Decoder
 
 from schemas.topics import INPUTS, STATE, TOPICS
 from streams.admin import open_admin
+from streams.connection import connection_options
 from streams.delivery.clients import COMPRESSION, MAX_BATCH_BYTES, confirm, send
 from streams.delivery.neighbours import remove_dead_members
 from streams.delivery.restore import open_reader, partition_counts, read_from
@@ -213,7 +214,7 @@ async def _fence(owner: Transactions) -> None:
 
 def _new_producer(kafka: Kafka, transactional_id: str) -> AIOKafkaProducer:
     return AIOKafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","),
+        **connection_options(kafka),
         transactional_id=transactional_id,
         transaction_timeout_ms=int(TRANSACTION_TIMEOUT_S * 1000),
         max_batch_size=MAX_BATCH_BYTES,

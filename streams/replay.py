@@ -18,13 +18,12 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from msgspec import Struct
 
 from schemas.topics import CATALOG, INPUTS
-from streams.routing import Record, partition_of, route
+from streams.connection import connection_options, refusal
+from streams.routing import MAX_RECORD_BYTES, Record, partition_of, route
 from streams.settings import Settings
 
 BATCH_BYTES = 128 * 1024
 """Some 500 events, so that open batches stay small; a larger line has a batch of its own."""
-MAX_RECORD_BYTES = 1_000_000
-"""Brokers take batches of 1 MiB unless told otherwise; the rest is for the batch's own fields."""
 MAX_UNCONFIRMED = 256
 """Batches in flight before the replay waits for them."""
 FLUSHES_PER_S = 20
@@ -177,7 +176,7 @@ async def open_sender(settings: Settings) -> AsyncIterator[Sender]:
     servers = settings.kafka.bootstrap_servers
     timeout_s = settings.kafka.request_timeout_s
     producer = AIOKafkaProducer(
-        bootstrap_servers=servers,
+        **connection_options(settings.kafka),
         enable_idempotence=True,
         max_batch_size=BATCH_BYTES,
         request_timeout_ms=int(timeout_s * 1000),
@@ -190,7 +189,8 @@ async def open_sender(settings: Settings) -> AsyncIterator[Sender]:
             await asyncio.wait_for(producer.stop(), timeout_s)
     except KafkaConnectionError:
         raise ReplayError(
-            f"no broker answers at {servers}; start one or set kafka.bootstrap_servers"
+            await asyncio.to_thread(refusal, settings.kafka)
+            or f"no broker answers at {servers}; start one or set kafka.bootstrap_servers"
         ) from None
     except TimeoutError:
         raise ReplayError(

@@ -1,7 +1,7 @@
 """Which record a line of JSON becomes: its topic, key and time; the value is the line as it is."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -9,7 +9,7 @@ from msgspec import Struct
 from numba import njit
 
 from schemas.bounds import MAX_ID_LENGTH, MAX_TS_MS, MIN_TS_MS
-from schemas.catalog import decode_entry, entry_key
+from schemas.catalog import Entry, decode_entry, entry_key
 from schemas.topics import CATALOG, CLICKS, PURCHASES, VIEWS
 
 EVENT_TOPICS = {
@@ -19,7 +19,9 @@ EVENT_TOPICS = {
     "purchase": PURCHASES.name,
     "refund": PURCHASES.name,
 }
-ENTRY_TYPES = frozenset({"shop", "campaign", "ad", "promotion", "item"})
+ENTRY_TYPES = frozenset(str(struct.__struct_config__.tag) for struct in get_args(Entry))
+MAX_RECORD_BYTES = 1_000_000
+"""Of key and value: brokers take batches of 1 MiB unless told otherwise, and a batch has its own fields."""
 KNOWN = 0x80000000
 """The bit by which a ``partition_hash`` differs from one that is not known."""
 
@@ -103,7 +105,7 @@ def _murmur2(key: bytes) -> int:
 def _record(value: bytes) -> Record:
     try:
         head = _decode_head(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         head = _salvage(value)
     topic = EVENT_TOPICS.get(head.type)
     if topic is None:
@@ -116,7 +118,7 @@ def _salvage(value: bytes) -> _Head:
     """Those fields of a line that have the expected type, where another has not."""
     try:
         fields: Any = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Head()
     if not isinstance(fields, dict):
         return _Head()

@@ -44,6 +44,30 @@ class Kafka(Struct, frozen=True, forbid_unknown_fields=True):
     rebalance_timeout_s: Seconds = 30.0
     request_timeout_s: Seconds = 30.0
     fetch_max_records: Count = 2000
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Whether the connection is encrypted (SSL) and who we are is proved by a password (SASL)."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: Secret = ""
+    ssl_ca_file: str = ""
+    """PEM file of the authority that signed the brokers' certificates; empty means those of the system."""
+    ssl_cert_file: str = ""
+    """PEM file of our certificate, where brokers ask for one; empty means none."""
+    ssl_key_file: str = ""
+    """PEM file of its key; empty means that the certificate's file has it."""
+    ssl_key_password: Secret = ""
+    ssl_check_hostname: bool = True
+    """Whether a broker's certificate must name the host that it was reached by."""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether a connection begins with user and password."""
+        return self.security_protocol.startswith("SASL_")
 
 
 class Processing(Struct, frozen=True, forbid_unknown_fields=True):
@@ -236,7 +260,26 @@ def load_with_sources(
                 where = sources[f"{section}.{key}"]
                 raise SettingsError(f"{section}.{key} = {shown} (from {where}): {expected}") from None
         built[section] = msgspec.convert(values[section], struct, strict=False)
-    return Settings(**built), sources
+    settings = Settings(**built)
+    _check_security(settings.kafka)
+    return settings, sources
+
+
+def _check_security(kafka: Kafka) -> None:
+    """Settings of the connection that need each other are there together, and their files exist."""
+    protocol = f"kafka.security_protocol is {kafka.security_protocol}"
+    if kafka.authenticated and not (kafka.sasl_username and kafka.sasl_password):
+        raise SettingsError(f"{protocol}: expected kafka.sasl_username and kafka.sasl_password, got not both")
+    if kafka.sasl_username and not kafka.authenticated:
+        raise SettingsError(
+            f"{protocol}: expected SASL_SSL or SASL_PLAINTEXT where kafka.sasl_username is set"
+        )
+    for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file"):
+        file = getattr(kafka, name)
+        if file and not kafka.encrypted:
+            raise SettingsError(f"{protocol}: expected SSL or SASL_SSL where kafka.{name} is set")
+        if file and not Path(file).is_file():
+            raise SettingsError(f"kafka.{name} = {file!r}: expected a file that can be read")
 
 
 def is_secret(name: str) -> bool:

@@ -6,7 +6,7 @@ But for Apache Kafka without Java: then continuous integration, too, makes do wi
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
 import pytest
@@ -112,9 +112,16 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 
 def _entered_kafka(stack: ExitStack, directories: pytest.TempPathFactory, nodes: int) -> Cluster:
+    return stack.enter_context(entered_kafka(kafka(directories.mktemp("kafka"), nodes)))
+
+
+@contextmanager
+def entered_kafka(bed: AbstractContextManager[Bed]) -> Iterator[Bed]:
+    """A bed of Apache Kafka's; without Java or its jars the tests are skipped."""
     if shutil.which("java") is None:
         pytest.skip("Apache Kafka needs Java")
-    return _entered(stack, kafka(directories.mktemp("kafka"), nodes))
+    with ExitStack() as stack:
+        yield _entered(stack, bed)
 
 
 def _entered(stack: ExitStack, bed: AbstractContextManager[Bed]) -> Bed:

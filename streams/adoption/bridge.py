@@ -21,6 +21,7 @@ from schemas.topics import DEAD_LETTERS, INPUTS
 from streams.adoption.applying import TopicRules
 from streams.adoption.inputs import decoder
 from streams.adoption.mapping import TOPIC_OF, Mapping
+from streams.connection import connection_options
 from streams.delivery.clients import Message, confirm, new_producer, send
 from streams.delivery.merge import EventTimeMerge
 from streams.delivery.restore import partition_counts
@@ -176,7 +177,7 @@ async def _commit(
 def _new_consumer(kafka: Kafka, group: str) -> Any:
     """Reads by hand, from the group's offsets; the broker assigns it nothing."""
     return AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","),
+        **connection_options(kafka),
         group_id=group,
         isolation_level="read_committed",
         enable_auto_commit=False,

@@ -5,7 +5,6 @@ import base64
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -15,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import INPUTS
 from streams.admin import NoBrokerError, open_admin
-from streams.commands.table import table
+from streams.commands.table import table, utc
 from streams.dead_letters import Progress, Selection, find, summarize
 from streams.dead_letters import replay as send_again
 from streams.delivery.restore import MissingTopicError
@@ -75,7 +74,7 @@ def list_(settings: Settings, topic: str | None, reason: str, as_json: bool) -> 
         (
             each.events,
             each.topic,
-            _time(each.newest_ms),
+            utc(each.newest_ms),
             each.newest_partition,
             each.newest_offset,
             each.reason,
@@ -115,7 +114,7 @@ def show(settings: Settings, partition: int, offset: int, raw: bool, as_json: bo
         content = {"raw": base64.b64encode(letter.raw).decode()} if raw else {}
         click.echo(orjson.dumps(report | content))
         return
-    for name, value in (report | {"ts_ms": f"{letter.ts_ms} ({_time(letter.ts_ms)} UTC)"}).items():
+    for name, value in (report | {"ts_ms": f"{letter.ts_ms} ({utc(letter.ts_ms)} UTC)"}).items():
         click.echo(f"{name:<10} {value}")
     if raw:
         click.echo(letter.raw)
@@ -169,7 +168,3 @@ def _run(settings: Settings, task: Callable[[Progress], Coroutine[Any, Any, Answ
             raise click.ClickException(
                 f"The broker at {servers} failed: {error!r}; see `headrace check`, then run this again"
             ) from None
-
-
-def _time(ts_ms: int) -> str:
-    return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00")

@@ -12,7 +12,7 @@ from streams.adoption.inputs import shadow_topics
 from streams.commands.inputs import command_inputs
 from streams.settings import ClickHouse, Settings
 from streams.sinks import migrations
-from streams.sinks.store import StoreError, open_store
+from streams.sinks.store import StoreError, UncertainError, open_store
 from streams.topics import TopicError, Topics, create_topics
 
 EPILOG = """\b
@@ -65,6 +65,8 @@ def _init_tables(clickhouse: ClickHouse) -> list[str] | None:
     try:
         with closing(open_store(clickhouse)) as store:
             return migrations.apply(store, clickhouse.database)
+    except UncertainError as error:
+        raise click.ClickException(f"{error}: start it, or set clickhouse.host and clickhouse.port") from None
     except (StoreError, migrations.MigrationError) as error:
         raise click.ClickException(str(error)) from None
 

@@ -56,7 +56,11 @@ def profile(settings: Settings, user_id: str, shop_id: str, as_json: bool) -> No
 def _reachable(settings: Settings) -> Iterator[Kafka]:
     """The broker that is set; where none answers, that of the last demo."""
     kafka, data_dir = settings.kafka, Path(settings.embedded.data_dir)
-    if answers(kafka.bootstrap_servers.split(",")[0]) or not (data_dir / "broker").is_dir():
+    if (
+        kafka.encrypted
+        or answers(kafka.bootstrap_servers.split(",")[0])
+        or not (data_dir / "broker").is_dir()
+    ):
         yield kafka
         return
     address = data_dir / "broker.url"

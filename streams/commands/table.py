@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -27,6 +28,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         ).rstrip()
         for line in cells
     )
+
+
+def utc(ts_ms: int) -> str:
+    """Date and time (UTC), to the second.
+
+    >>> utc(1_748_851_200_000)
+    '2025-06-02 08:00:00'
+    """
+    return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
 
 
 def _text(value: Any) -> str:

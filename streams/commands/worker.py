@@ -4,8 +4,11 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import click
+from aiokafka.errors import KafkaError as ClientError
+from kafka.errors import KafkaError
 
 from streams import logs, memory
 from streams.admin import NoBrokerError
@@ -13,9 +16,12 @@ from streams.adoption.keying import KeyingError, check_keys
 from streams.adoption.mapping import MappingError
 from streams.app import new_worker
 from streams.delivery.restore import MissingTopicError
+from streams.preflight import NotReadyError, preflight
 from streams.settings import Role, Settings
 from streams.state.changelog import RefusedStateError
 from streams.state.versions import LossError
+
+logger = logging.getLogger(__name__)
 
 ROLES: tuple[Role, ...] = ("process", "learn", "sink")
 FOR_OPERATORS = (NoBrokerError, MissingTopicError, RefusedStateError, LossError)
@@ -47,9 +53,10 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
         raise click.UsageError(f"--roles {roles}: expected some of {', '.join(ROLES)}")
     if "sink" in chosen and not (settings.clickhouse.host or settings.clickhouse.engine_url):
         chosen.remove("sink")
-    if settings.adoption.mapping and "process" in chosen:
-        _check_foreign(settings)
+    lacking = _preflight(settings, chosen)
     last_error = logs.start(log_level, *FOR_OPERATORS)
+    for sentence in lacking:
+        logger.warning(sentence)
     memory.tune()
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch_dir:
         made = new_worker(settings, chosen, scratch_dir)
@@ -66,14 +73,21 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     os._exit(status)
 
 
-def _check_foreign(settings: Settings) -> None:
-    """Say in a sentence why another system's topics cannot be read, before anything is started."""
-    try:
-        check_keys(settings)
-    except MappingError as error:
-        raise click.UsageError(f"adoption.mapping: {error}") from None
-    except (KeyingError, NoBrokerError) as error:
-        raise click.ClickException(str(error)) from None
+def _preflight(settings: Settings, roles: Sequence[Role]) -> list[str]:
+    with logs.silent("kafka", "aiokafka"):  # of each attempt; what is wrong is said once, below
+        try:
+            lacking = preflight(settings, roles)
+            if settings.adoption.mapping and "process" in roles:
+                check_keys(settings)
+            return lacking
+        except MappingError as error:
+            raise click.UsageError(f"adoption.mapping: {error}") from None
+        except (*FOR_OPERATORS, NotReadyError, KeyingError) as error:
+            raise click.ClickException(str(error)) from None
+        except (KafkaError, ClientError) as error:
+            raise click.ClickException(
+                f"The broker at {settings.kafka.bootstrap_servers} failed: {error!r}; see `headrace check`"
+            ) from None
 
 
 def _reason(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from streams.connection import connection_options
 from streams.delivery import fetching, sending  # noqa: F401  (put themselves in place)
 from streams.settings import Kafka
 
@@ -26,7 +27,7 @@ class UnsendableError(RuntimeError):
 def new_producer(kafka: Kafka, transactional_id: str | None = None) -> Any:
     """An idempotent producer (KIP-98), transactional if it has an id; not started."""
     return AIOKafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","),
+        **connection_options(kafka),
         enable_idempotence=True,
         transactional_id=transactional_id,
         max_batch_size=MAX_BATCH_BYTES,
@@ -38,7 +39,7 @@ def new_producer(kafka: Kafka, transactional_id: str | None = None) -> Any:
 def new_reader(kafka: Kafka) -> Any:
     """A consumer outside any group that sees committed records only; not started."""
     return AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers.split(","),
+        **connection_options(kafka),
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,

@@ -20,8 +20,8 @@ class MissingTopicError(RuntimeError):
 async def open_reader(kafka: Kafka) -> AsyncIterator[Any]:
     """A reader (``new_reader``) that is started, and stopped on exit."""
     reader = new_reader(kafka)
-    await reader.start()
     try:
+        await reader.start()
         yield reader
     finally:
         await reader.stop()

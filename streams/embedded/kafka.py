@@ -8,9 +8,10 @@ without TLS or users.
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from kafka.errors import KafkaError
 
@@ -49,8 +50,8 @@ class Node(Process):
             start_timeout_s=START_TIMEOUT_S,
         )
 
-    def format(self) -> None:
-        """Make the data directory, unless it is there.
+    def format(self, scram: Mapping[str, str]) -> None:
+        """Make the data directory, unless it is there, with passwords of users by SCRAM-SHA-512.
 
         Raises:
             ProcessError: Kafka's own tool for it failed.
@@ -58,6 +59,8 @@ class Node(Process):
         if (self.data_dir / "meta.properties").exists():
             return
         tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self.properties_path)]
+        for user, password in scram.items():
+            tool += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
         done = subprocess.run([*self._java, *tool], capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode:
             raise ProcessError(f"{self.name} could not format {self.data_dir}:\n{done.stdout}{done.stderr}")
@@ -66,8 +69,9 @@ class Node(Process):
 class Cluster:
     """All nodes together; each one is there to be killed, paused and started by itself."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], scram: Mapping[str, str]) -> None:
         self.nodes = tuple(nodes)
+        self._scram = scram
 
     @property
     def bootstrap_servers(self) -> str:
@@ -82,7 +86,7 @@ class Cluster:
         """
         try:
             for node in self.nodes:
-                node.format()
+                node.format(self._scram)
             for node in self.nodes:
                 node.spawn()
             for node in self.nodes:
@@ -131,11 +135,18 @@ class Cluster:
 
 
 @contextmanager
-def kafka(directory: Path, nodes: int = 1, port: int | None = None) -> Iterator[Cluster]:
+def kafka(
+    directory: Path,
+    nodes: int = 1,
+    port: int | None = None,
+    properties: Mapping[str, str] = MappingProxyType({}),
+    scram: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Cluster]:
     """Run Apache Kafka with its data, settings and logs in ``directory``; killed on exit.
 
     Of three nodes, topics have three replicas, two of which must have a record (``min.insync.replicas``).
-    ``port`` is the first node's; the others' are free ones.
+    ``port`` is the first node's; the others' are free ones. ``properties`` come last on every node, and
+    ``listeners`` there are added to its own; ``scram`` has passwords of users.
 
     Raises:
         MissingPackageError: The source tree, Java or Maven is not here.
@@ -145,7 +156,8 @@ def kafka(directory: Path, nodes: int = 1, port: int | None = None) -> Iterator[
         raise MissingPackageError(f"Apache Kafka runs from a source checkout only: expected {BED_DIR}")
     if shutil.which("java") is None:
         raise MissingPackageError("Apache Kafka needs Java 17 or newer, and there is no `java`: install it")
-    cluster = Cluster(_new_nodes(directory, nodes, port or free_port(), cached_jars(BED_DIR / "pom.xml")))
+    jars_dir = cached_jars(BED_DIR / "pom.xml")
+    cluster = Cluster(_new_nodes(directory, nodes, port or free_port(), jars_dir, properties), scram)
     cluster.start()
     try:
         yield cluster
@@ -153,7 +165,9 @@ def kafka(directory: Path, nodes: int = 1, port: int | None = None) -> Iterator[
         cluster.kill()
 
 
-def _new_nodes(directory: Path, count: int, port: int, jars_dir: Path) -> list[Node]:
+def _new_nodes(
+    directory: Path, count: int, port: int, jars_dir: Path, properties: Mapping[str, str]
+) -> list[Node]:
     directory.mkdir(parents=True, exist_ok=True)
     ports = [port, *(free_port() for _ in range(count - 1))]
     nodes = [Node(node_id, port, directory, jars_dir) for node_id, port in enumerate(ports, 1)]
@@ -161,7 +175,7 @@ def _new_nodes(directory: Path, count: int, port: int, jars_dir: Path) -> list[N
     shared = (BED_DIR / "server.properties").read_text()
     replicas, in_sync = (3, 2) if count >= 3 else (1, 1)
     for node_id, (node, controller) in enumerate(zip(nodes, controllers, strict=True), 1):
-        own = {
+        own: dict[str, object] = {
             "node.id": node_id,
             "log.dirs": node.data_dir,
             "listeners": f"BROKER://{node.address},CONTROLLER://{controller}",
@@ -173,6 +187,8 @@ def _new_nodes(directory: Path, count: int, port: int, jars_dir: Path) -> list[N
             "transaction.state.log.replication.factor": replicas,
             "transaction.state.log.min.isr": in_sync,
         }
+        for name, value in properties.items():
+            own[name] = f"{own[name]},{value}" if name.endswith("listeners") else value
         lines = "".join(f"{name}={value}\n" for name, value in own.items())
         node.properties_path.write_text(f"{shared}\n{lines}")
     return nodes

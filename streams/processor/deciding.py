@@ -1,6 +1,6 @@
 """From a page view's slot to a decision with its audit record."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from streams.processor.output import Output, encode
 from streams.processor.sites import Site
 from streams.processor.tape import NOTHING, Tape
 from streams.settings import Deciding
+
+PAUSED_POLICY = "paused-1"
 
 
 class Asked(NamedTuple):
@@ -61,39 +63,35 @@ class Decider:
     def write(self) -> None:
         """Write the decisions on all that was asked, now that the rankings are known."""
         for asked in self._asked:
-            decision = self._promotion(asked) if asked.ranking == NOTHING else self._placement(asked)
+            if self.catalog.is_paused(asked.view.shop_id):
+                decision = self._paused(asked)
+            else:
+                decision = self._promotion(asked) if asked.ranking == NOTHING else self._placement(asked)
             self.output.decisions.append((asked.view.user_id.encode(), decision))
         self._asked.clear()
 
     def _placement(self, asked: Asked) -> bytes:
         """The ad that was drawn for a slot; ``none`` where no candidate can compete."""
-        decision_id, view, slot, _, site, number = asked
-        ids, weights = site.ids, self.weights
-        chosen, competing, p_click, ecpm_micros, reasons, propensity, all_shares = self.tape.ranking(number)
+        ids = asked.site.ids
+        chosen, competing, p_click, ecpm_micros, reasons, propensity, all_shares = self.tape.ranking(
+            asked.ranking
+        )
         if chosen == NOTHING:
             chosen_id, campaign_id, price_micros = NONE, "", 0
             chance, p_chosen, shares = 1.0, 0.0, []
         else:
-            ad = self.catalog.live_ads[site.rows[chosen]]
+            ad = self.catalog.live_ads[asked.site.rows[chosen]]
             shares = all_shares.tolist()
             chosen_id, campaign_id, price_micros = ad.ad_id, ad.campaign_id, ad.bid_micros
             chance, p_chosen = float(propensity[chosen]), float(p_click[chosen])
         return encode(
             {
-                "decision_id": decision_id,
-                "kind": "placement",
-                "ts_ms": view.ts_ms,
-                "shop_id": view.shop_id,
-                "user_id": view.user_id,
-                "event_id": view.event_id,
-                "slot_id": slot.slot_id,
-                "position": slot.position,
-                "page": view.page,
+                **_asker(asked, "placement"),
                 "chosen_id": chosen_id,
                 "campaign_id": campaign_id,
                 "propensity": chance,
                 "policy": POLICY,
-                "model_version": weights.version,
+                "model_version": self.weights.version,
                 "price_micros": price_micros,
                 "p_click": p_chosen,
                 "logit": sum(shares),
@@ -110,9 +108,9 @@ class Decider:
 
     def _promotion(self, asked: Asked) -> bytes:
         """Choose a promotion, or none, for a slot."""
-        decision_id, view, slot, user, _, _ = asked
-        held_out = is_held_out(user, self.settings.holdout_share, self.settings.salt)
-        request = Request(view.shop_id, slot.slot_id, view.page, view.category)
+        view = asked.view
+        held_out = is_held_out(asked.user, self.settings.holdout_share, self.settings.salt)
+        request = Request(view.shop_id, asked.slot.slot_id, view.page, view.category)
         matching = self.catalog.promotions(request)
         running = [
             promotion
@@ -121,20 +119,12 @@ class Decider:
         ]
         ids = [NONE, *(promotion.promotion_id for promotion in running)]
         propensity = [MILLION] + [0] * len(running) if held_out else uniform(len(ids))
-        index = draw(np.array(propensity), self._ticket(decision_id))
+        index = draw(np.array(propensity), self._ticket(asked.decision_id))
         waiting = {promotion.promotion_id for promotion, _ in matching}.difference(ids)
         rejected = {REASONS[OUTSIDE_FLIGHT]: sorted(waiting)} if waiting else {}
         return encode(
             {
-                "decision_id": decision_id,
-                "kind": "promotion",
-                "ts_ms": view.ts_ms,
-                "shop_id": view.shop_id,
-                "user_id": view.user_id,
-                "event_id": view.event_id,
-                "slot_id": slot.slot_id,
-                "position": slot.position,
-                "page": view.page,
+                **_asker(asked, "promotion"),
                 "chosen_id": ids[index],
                 "campaign_id": running[index - 1].campaign_id if index else "",
                 "propensity": propensity[index] / MILLION,
@@ -154,8 +144,44 @@ class Decider:
             }
         )
 
+    def _paused(self, asked: Asked) -> bytes:
+        """The answer of a shop that is paused: ``none`` for certain, and no candidates."""
+        kind = "promotion" if asked.ranking == NOTHING else "placement"
+        return encode(
+            {
+                **_asker(asked, kind),
+                "chosen_id": NONE,
+                "campaign_id": "",
+                "propensity": 1.0,
+                "policy": PAUSED_POLICY,
+                "model_version": self.weights.version,
+                "price_micros": 0,
+                "p_click": 0.0,
+                "logit": 0.0,
+                "candidates": {"ids": [], "p_click": [], "score_micros": [], "propensity": []},
+                "rejected": {},
+                "contributions": {},
+            }
+        )
+
     def _ticket(self, decision_id: str) -> int:
         return stable_key(f"{self.settings.salt}/{decision_id}") % MILLION
+
+
+def _asker(asked: Asked, kind: str) -> dict[str, Any]:
+    """The fields of a decision that say what it answers."""
+    view, slot = asked.view, asked.slot
+    return {
+        "decision_id": asked.decision_id,
+        "kind": kind,
+        "ts_ms": view.ts_ms,
+        "shop_id": view.shop_id,
+        "user_id": view.user_id,
+        "event_id": view.event_id,
+        "slot_id": slot.slot_id,
+        "position": slot.position,
+        "page": view.page,
+    }
 
 
 def _rejected(ids: list[str], reasons: np.ndarray) -> dict[str, list[str]]:

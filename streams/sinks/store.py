@@ -28,6 +28,10 @@ RETRIABLE_CODES = frozenset(
 """Error codes (ClickHouse, src/Common/ErrorCodes.cpp) that pass by themselves or leave the outcome open."""
 
 
+NOT_MADE_YET = frozenset({60, 81})
+"""UNKNOWN_TABLE and UNKNOWN_DATABASE: what `headrace init` makes is not there."""
+
+
 class StoreError(Exception):
     """A store did not do what it was asked."""
 

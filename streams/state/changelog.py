@@ -74,7 +74,7 @@ async def count_input_partitions(reader: Any, topics: Sequence[Topic] = INPUTS) 
         remedy = (
             f"stop workers and producers, and run `headrace repartition --partitions {max(counts.values())}`"
         )
-        if topics is not INPUTS:
+        if tuple(topics) != INPUTS:
             remedy = (
                 "another system's topics are not ours to change: `headrace adopt bridge` feeds the "
                 "contract's own topics from any number of partitions"

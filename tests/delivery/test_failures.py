@@ -7,10 +7,10 @@ import orjson
 import pytest
 from delivery.bed import Bed
 from delivery.results import assert_same
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 
 from schemas.dead_letters import decode_dead_letter
-from schemas.topics import CLICKS, DEAD_LETTERS, DECISIONS, STATE, VIEWS
+from schemas.topics import CLICKS, DEAD_LETTERS, STATE, VIEWS
 from streams.bench.faults.log import records_of
 from streams.bench.faults.results import left_results
 from streams.bench.mix import Mix
@@ -97,25 +97,6 @@ def test_a_rebalance_before_any_commit_loses_nothing(shop: Bed, stream: Mix) -> 
     for worker in (first, second):
         worker.terminate()
     assert_same(*shop.results())
-
-
-def test_a_foreign_client_needs_nothing_of_ours(shop: Bed) -> None:
-    """Another Kafka client produces an event by its own partitioner, and reads the decision on it."""
-    worker = shop.start()
-    producer = KafkaProducer(bootstrap_servers=shop.settings.kafka.bootstrap_servers)
-    sent = producer.send(VIEWS.name, key=b"u1", value=orjson.dumps(VIEW)).get(10)
-    producer.close()
-    consumer = KafkaConsumer(
-        DECISIONS.name,
-        bootstrap_servers=shop.settings.kafka.bootstrap_servers,
-        auto_offset_reset="earliest",
-        consumer_timeout_ms=60_000,
-    )
-    decision = orjson.loads(next(consumer).value)
-    consumer.close()
-    assert f"views-{sent.partition}-{sent.offset}-0" == decision["decision_id"]
-    assert ("e1", "u1", "home-top") == (decision["event_id"], decision["user_id"], decision["slot_id"])
-    worker.terminate()
 
 
 async def _send(shop: Bed, topic: str, key: bytes, *values: bytes) -> None:

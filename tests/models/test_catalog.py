@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from models.catalog import Catalog, ConversionError, Request
 from models.hashing import stable_key
 from schemas.bounds import MAX_MICROS
-from schemas.catalog import Ad, Campaign, Item, Promotion, Rate, Shop, entry_key
+from schemas.catalog import Ad, Campaign, Item, Promotion, Rate, Shop, Switch, entry_key
 
 T0_MS = 1_700_000_000_000  # 2023-11-14
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -239,3 +239,39 @@ def test_an_amount_beyond_the_bound_after_conversion_is_refused():
 def test_an_unknown_shop_takes_every_currency_as_its_own():
     """Without a catalogue entry there is no base currency to convert to."""
     assert 7 == Catalog(bits=10).to_base_micros("main", "EUR", T0_MS, 7)
+
+
+switches = st.builds(
+    Switch,
+    switch_id=st.sampled_from(["s1", "s2", "s3", "s4"]),
+    paused=st.booleans(),
+    by=st.just("somebody"),
+    reason=st.just("because"),
+    ts_ms=st.just(T0_MS),
+    shop_id=st.sampled_from(["", "main", "other"]),
+)
+
+
+@given(st.lists(st.tuples(switches, st.booleans()), max_size=20))
+def test_the_newest_switch_of_a_shop_or_of_all_shops_pauses_it(changes):
+    """Of those that remain the last that came holds, whether they were removed or sent again meanwhile."""
+    catalog, remaining = Catalog(bits=10), []
+    for switch, is_removal in changes:
+        key = entry_key(switch)
+        remaining = [each for each in remaining if entry_key(each) != key]
+        if is_removal:
+            catalog.remove(key)
+        else:
+            catalog.put(switch)
+            remaining.append(switch)
+        newest = {each.shop_id: each.paused for each in remaining}
+        for shop in ("main", "other", "a third"):
+            assert (newest.get("", False) or newest.get(shop, False)) == catalog.is_paused(shop)
+
+
+def test_a_switch_outdates_nothing_that_was_derived_from_the_catalogue():
+    """No array is built anew for it, however large the catalogue."""
+    catalog = catalog_of(Ad("ad1", "c1", 1))
+    version = catalog.version
+    catalog.put(Switch("s1", True, "somebody", "because", T0_MS))
+    assert (version, True) == (catalog.version, catalog.is_paused("main"))

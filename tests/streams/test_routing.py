@@ -68,6 +68,7 @@ def test_an_entry_goes_to_the_catalogue_under_its_key(line: bytes, key: bytes) -
         b'{"user_id":"u1"}',
         b'{"type":"item"}',
         b'{"type":7}',
+        b'{"type":' + b"[" * 100_000,
     ],
 )
 def test_what_has_no_topic_goes_to_views_without_a_key(line: bytes) -> None:

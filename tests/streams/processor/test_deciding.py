@@ -6,11 +6,12 @@ from msgspec.structs import replace
 from traffic import CATALOG, SETTINGS, T0_MS, arrivals, new_processor, view
 
 from models.features import FEATURES
-from models.placement import MILLION
+from models.placement import MILLION, POLICY
 from models.promotion import HOLDOUT_POLICY
 from models.promotion import POLICY as PROMOTION_POLICY
-from schemas.catalog import Ad, Promotion
+from schemas.catalog import Ad, Promotion, Switch
 from schemas.decisions import decode_decision
+from streams.processor.deciding import PAUSED_POLICY
 from streams.settings import Deciding
 
 ADS = [f"ad{i}" for i in range(5)]
@@ -157,3 +158,47 @@ def test_a_changed_catalogue_takes_effect_at_the_next_request():
     decisions = [decode_decision(value) for _, value in processor.output.take_decisions()]
     assert [*ADS[1:], "ended", "new"] == decisions[2].candidates.ids
     assert ["none", "p1", "p2", "p3"] == decisions[3].candidates.ids
+
+
+def switch(number, paused, shop_id=""):
+    return Switch(f"s{number}", paused, "somebody", "because", T0_MS, shop_id)
+
+
+def test_a_paused_shop_gets_an_answer_that_chooses_nothing():
+    """``none`` for certain, by a policy that says so, in the record's usual form; until it is resumed."""
+    processor = new_processor(weights_seed=1)
+    before, during, after = arrivals(visits(3, "ap"))
+    processor.process([before])
+    processor.catalog.put(switch(1, True))
+    processor.process([during])
+    processor.catalog.put(switch(2, False))
+    processor.process([after])
+    decisions = [decode_decision(value) for _, value in processor.output.take_decisions()]
+    assert [2, 2, 2] == [
+        sum(d.event_id == one.event.event_id for d in decisions) for one in (before, during, after)
+    ]
+    assert [False, False, True, True, False, False] == [d.policy == PAUSED_POLICY for d in decisions]
+    for decision, kind in zip(decisions[2:4], ("placement", "promotion"), strict=True):
+        assert (kind, "none", 1.0, "", 0, [], {}, {}, 0.0) == (
+            decision.kind, decision.chosen_id, decision.propensity, decision.campaign_id,
+            decision.price_micros, decision.candidates.ids, decision.rejected, decision.contributions,
+            decision.logit,
+        )  # fmt: skip
+
+
+def test_a_shop_is_paused_alone():
+    """The others' decisions are made as ever."""
+    catalog = (*CATALOG, Ad("ad0", "c1", 1, shop_id="other"), switch(1, True, "other"))
+    ours, others = decided([view(T0_MS, slots="a"), view(T0_MS, slots="a", shop_id="other")], catalog=catalog)
+    assert (POLICY, PAUSED_POLICY) == (ours.policy, others.policy)
+    assert ("none", "ad0") == (others.chosen_id, decided([view(T0_MS, slots="a", shop_id="other")],
+        catalog=catalog[:-1])[0].chosen_id)  # fmt: skip
+
+
+def test_nothing_is_learned_from_a_paused_decision():
+    """Nothing was shown, so its windows close without an example or an outcome."""
+    processor = new_processor(catalog=(*CATALOG, switch(1, True)))
+    processor.process(arrivals(visits(10, "ap")))
+    processor.advance(T0_MS + 3_600_000)
+    outcomes, examples, letters = processor.output.take_committed()
+    assert ([], [], []) == (outcomes, examples, letters)
