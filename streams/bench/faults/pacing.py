@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from heapq import merge
 from typing import Any
 
+from msgspec.structs import replace
+
 from streams.bench.mix import Mix, Record
 from streams.delivery.clients import new_producer
 from streams.settings import Kafka
 
 CHUNK_S = 0.1
+PATIENCE_S = 120.0
+"""Of the loader with brokers that are killed: shops go on sending when they are back."""
 
 Place = tuple[str, int]
 
@@ -53,7 +57,7 @@ class Loader:
             self.error = error
 
     async def _load(self) -> None:
-        producer = new_producer(self._kafka)
+        producer = new_producer(replace(self._kafka, request_timeout_s=PATIENCE_S))
         await producer.start()
         try:
             next_offset = dict.fromkeys(self._mix.records, 0)
