@@ -28,10 +28,11 @@ def preflight(settings: Settings, roles: Collection[Role]) -> list[str]:
         NotReadyError: ClickHouse is not there, knows us not, or lacks its tables.
         kafka.errors.KafkaError, aiokafka.errors.KafkaError: The broker failed.
     """
+    inputs = open_inputs(settings.adoption)
     with open_admin(settings.kafka):  # waits for a broker that is not there no longer than it must
         pass
     group_id = f"{settings.kafka.group_id}-sink"
-    asyncio.run(_check_topics(settings.kafka, open_inputs(settings.adoption)))
+    asyncio.run(_check_topics(settings.kafka, inputs))
     if "sink" not in roles:
         return []
     return _check_store(settings.clickhouse, ask(settings.kafka, lambda admin: _has_stored(admin, group_id)))
