@@ -25,7 +25,8 @@ class SinkJob:
 
     Before a block is sent, the offset is committed with the block's last offset in its metadata; after a
     crash the next owner sends the very same block again, which the store's deduplication knows by its
-    token. While the store is away the block is tried again and nothing else is lost or held up.
+    token, and looks whether it is there. While the store is away the block is tried again and nothing else
+    is lost or held up.
     """
 
     def __init__(
@@ -64,9 +65,10 @@ class SinkJob:
         self.progressed_at_s = time.monotonic()  # a store that is away is no stall
         if self._writing is not None and self._writing.done():
             await self._await_writing()
+        again = self._intended_last is not None
         if self._writing is None and not self._fenced and (block := self._next_block()):
             self._written_at_s = time.monotonic()
-            self._writing = asyncio.create_task(self._write(block))
+            self._writing = asyncio.create_task(self._write(block, again))
 
     async def finish(self) -> None:
         """Wait for the block under way, unless the store is away: its intent is committed."""
@@ -107,10 +109,10 @@ class SinkJob:
         self._waiting_bytes -= sum(len(value or b"") for _, value in block)
         return block
 
-    async def _write(self, block: list[Record]) -> None:
+    async def _write(self, block: list[Record], again: bool) -> None:
         first, last = block[0][0], block[-1][0]
         await self._consumer.commit_exact({self.tp: (first, f"{INTENT}{last}")}, self._generation)
-        await asyncio.to_thread(self._writer.write, self.tp.topic, self.tp.partition, block)
+        await asyncio.to_thread(self._writer.write, self.tp.topic, self.tp.partition, block, again)
         await self._consumer.commit_exact({self.tp: (last + 1, "")}, self._generation)
 
     async def _await_writing(self) -> None:

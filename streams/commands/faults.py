@@ -63,12 +63,14 @@ def faults(
 
     Two runs over the standard mix, with duplicates, disorder and bytes that are no events. Strict: all of it
     lies on the brokers before the workers start. Paced: it comes meanwhile, with purchases up to an hour of
-    event time late. What they leave is held against the pure processor over the same topics.
+    event time late. What they leave is held against the pure processor over the same topics, and what
+    ClickHouse (the embedded engine, where it is installed) has of it against the topics.
     """
     from streams.admin import NoBrokerError
     from streams.bench.faults.report import Plan, run_all
     from streams.bench.faults.run import TimeIsUpError
     from streams.lag import StalledError
+    from streams.sinks.store import StoreError
 
     signal.signal(signal.SIGTERM, _exit)
     for client in ("aiokafka", "kafka"):  # they tell of every fault at length
@@ -79,7 +81,7 @@ def faults(
     ) as bar:
         try:
             report = run_all(plan, keep, lambda: bar.update(1))
-        except (ProcessError, TimeIsUpError, StalledError, NoBrokerError) as error:
+        except (ProcessError, TimeIsUpError, StalledError, NoBrokerError, StoreError) as error:
             raise click.ClickException(str(error)) from None
     click.echo(orjson.dumps(msgspec.to_builtins(report)) if as_json else _text(report))
     if not report.passed:

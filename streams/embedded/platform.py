@@ -39,6 +39,38 @@ def platform(data_dir: Path) -> Iterator[Platform]:
         yield Platform(bootstrap_servers, engine_url)
 
 
+class EngineProcess(Process):
+    """The ClickHouse engine: always the same URL and the same data, however often it is started.
+
+    Raises:
+        MissingPackageError: chdb is not installed.
+    """
+
+    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+        if find_spec("chdb") is None:
+            raise MissingPackageError(
+                "The embedded ClickHouse engine is not installed: pip install 'headrace[embedded]', "
+                "or set clickhouse.host to a server of yours"
+            )
+        port = port or free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        data_dir.mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            "the embedded ClickHouse engine",
+            [
+                sys.executable,
+                "-m",
+                "streams.embedded.engine",
+                "--port",
+                str(port),
+                "--data-dir",
+                str(data_dir),
+            ],
+            data_dir.with_name(data_dir.name + ".log"),  # the engine owns what is in its directory
+            ready=lambda: _pings(self.url),
+        )
+
+
 @contextmanager
 def engine(data_dir: Path, port: int | None = None) -> Iterator[str]:
     """Run the ClickHouse engine over ``data_dir``; yields its URL.
@@ -47,19 +79,8 @@ def engine(data_dir: Path, port: int | None = None) -> Iterator[str]:
         MissingPackageError: chdb is not installed.
         ProcessError: The engine did not start.
     """
-    if find_spec("chdb") is None:
-        raise MissingPackageError(
-            "The embedded ClickHouse engine is not installed: pip install 'headrace[embedded]', "
-            "or set clickhouse.host to a server of yours"
-        )
-    port = port or free_port()
-    data_dir.mkdir(parents=True, exist_ok=True)
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "streams.embedded.engine"]
-    command += ["--port", str(port), "--data-dir", str(data_dir)]
-    log_path = data_dir.with_name(data_dir.name + ".log")  # the engine owns what is in its directory
-    with Process("the embedded ClickHouse engine", command, log_path, ready=lambda: _pings(url)):
-        yield url
+    with EngineProcess(data_dir, port) as running:
+        yield running.url
 
 
 def _pings(url: str) -> bool:

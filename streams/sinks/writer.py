@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 from streams.sinks.rows import Record, columns
 from streams.sinks.store import Store, UncertainError
@@ -25,6 +26,11 @@ class Writer:
     is sent again, provided that it is the same range; the caller therefore commits the range it is
     about to write (in the offset's metadata) first, and after a crash writes that very range again.
 
+    A MergeTree that is not replicated notes the token before it has the block (ClickHouse 26: the log of
+    tokens is written, then the part is renamed into place). A server that dies in between knows the token and
+    not the rows, and drops the block for ever. So what may have been sent before is looked for, and where
+    rows are missing it is sent under a new token: at worst there are copies, which the views hide.
+
     Blocks the calling thread. Several threads may share a writer.
 
     Args:
@@ -36,8 +42,14 @@ class Writer:
         self._store = store
         self._wait = wait
 
-    def write(self, topic: str, partition: int, records: Sequence[Record]) -> int:
+    def write(self, topic: str, partition: int, records: Sequence[Record], again: bool = False) -> int:
         """Write one range; offsets ascend, and nothing of the range is left out.
+
+        Args:
+            topic: One that has a table.
+            partition: Of the topic.
+            records: The range.
+            again: Somebody may have sent this very range before.
 
         Returns:
             Rows written; of `model` only progress becomes rows.
@@ -56,10 +68,21 @@ class Writer:
         while True:
             try:
                 self._store.insert(table, block, token)
+                if again and not self._has(table, partition, block["topic_offset"]):
+                    self._store.insert(table, block, f"{token}:{uuid4().hex}")
             except UncertainError as error:
+                again = True
                 log.warning("Block %s is sent again in %g s: %s", token, pause_s, error)
             else:
                 return rows
             if self._wait(pause_s):
                 raise StoppedError(f"Block {token} was given up: the writer stops")
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _has(self, table: str, partition: int, offsets: Sequence[int]) -> bool:
+        """Whether the table has all rows of a block; one that a first copy has replaced counts as missing."""
+        found = self._store.query(
+            f"SELECT uniqExact(topic_offset) FROM {table} WHERE topic_partition = {partition} "
+            f"AND topic_offset BETWEEN {offsets[0]} AND {offsets[-1]}"
+        )
+        return bool(found.rows[0][0] == len(offsets))

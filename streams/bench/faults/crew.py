@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,7 +13,11 @@ from msgspec import Struct
 from streams.embedded.process import Process
 from streams.settings import Settings, child_environment
 
-WORKER = ("-m", "streams", "worker", "--roles", "process,learn")
+WORKER = ("-m", "streams", "worker", "--roles")
+PROCESS = "process,learn"
+SINK = "sink"
+"""Roles, as the command takes them."""
+
 LOOKED_THROUGH_BYTES, SHOWN_CHARACTERS = 65_536, 200
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Fenced)\b")
 
@@ -51,16 +56,21 @@ class Worker(Process):
 
 
 class Crew:
-    """Keeps a number of workers running; as a context manager it kills them on exit."""
+    """Keeps workers running; as a context manager it kills them on exit.
 
-    def __init__(self, settings: Settings, directory: Path, size: int) -> None:
+    Args:
+        roles: Of each of them.
+    """
+
+    def __init__(self, settings: Settings, directory: Path, roles: Sequence[str]) -> None:
         self.ended: list[Ended] = []
         """Who ended without having been told to, or not in order."""
         self.started = 0
         self._environment = child_environment(settings)
         self._directory = directory
-        self._workers: list[Worker | None] = [None] * size
-        self._due_s = [0.0] * size
+        self._roles = roles
+        self._workers: list[Worker | None] = [None] * len(roles)
+        self._due_s = [0.0] * len(roles)
         self._leaving: list[tuple[Worker, float]] = []
         self._began_s = time.monotonic()
 
@@ -75,17 +85,21 @@ class Crew:
                 self._note(worker)
                 self._workers[place], self._due_s[place] = None, time.monotonic() + RESTART_AFTER_S
             elif worker is None and time.monotonic() >= self._due_s[place]:
-                self._workers[place] = self._start()
+                self._workers[place] = self._start(self._roles[place])
 
-    def take(self, victim: int) -> Worker | None:
+    def take(self, place: int) -> Worker | None:
         """Take a worker out; the next ``supervise`` puts a new one into its place. None if it is away."""
-        place = victim % len(self._workers)
         worker, self._workers[place] = self._workers[place], None
         return worker
 
-    def worker(self, victim: int) -> Worker | None:
+    def worker(self, place: int) -> Worker | None:
         """A worker; None if it is away."""
-        return self._workers[victim % len(self._workers)]
+        return self._workers[place]
+
+    def place_of(self, roles: str, victim: int) -> int:
+        """Where a worker with these roles is; ``victim`` is taken modulo the number of them."""
+        places = [place for place, each in enumerate(self._roles) if each == roles]
+        return places[victim % len(places)]
 
     def dismiss(self, worker: Worker) -> None:
         """Tell a worker that was taken out to end; it is noted if it does not do so in time and in order."""
@@ -116,12 +130,12 @@ class Crew:
         at_s = round(time.monotonic() - self._began_s, 1)
         self.ended.append(Ended(at_s, worker.status, worker.last_error()))
 
-    def _start(self) -> Worker:
+    def _start(self, roles: str) -> Worker:
         name = f"worker-{self.started}"
         self.started += 1
         worker = Worker(
             name,
-            [sys.executable, *WORKER],
+            [sys.executable, *WORKER, roles],
             self._directory / f"{name}.log",
             environment=self._environment,
             stop_timeout_s=STOP_TIMEOUT_S,

@@ -9,13 +9,14 @@ from msgspec import Struct
 
 from streams.bench.faults.bed import Bed, open_bed
 from streams.bench.faults.comparison import Differences
-from streams.bench.faults.plan import Kind, draw_faults
+from streams.bench.faults.plan import Fault, Kind, draw_faults
 from streams.bench.faults.run import Name, Run, run
 from streams.bench.faults.stream import disturb
 from streams.bench.mix import generate
 
 RUNS: tuple[Name, ...] = ("strict", "paced")
 PARTITIONS = 6
+STORE_FIGURES = ("store_rows", "store_missing_rows", "store_other_rows")
 
 
 class Plan(Struct, frozen=True):
@@ -36,6 +37,11 @@ class Plan(Struct, frozen=True):
 class Report(Differences, frozen=True):
     """What came out of both runs together."""
 
+    store_rows: int | None
+    """In ClickHouse, of both runs; None where there was no store."""
+    store_missing_rows: int | None
+    store_other_rows: int | None
+    """Both must be 0."""
     learner_weights_equal: bool
     faults: dict[Kind, int]
     faults_left_out: Mapping[Kind, str]
@@ -52,17 +58,27 @@ def run_all(plan: Plan, directory: Path | None, advance: Callable[[], None]) -> 
     deadline_s = time.monotonic() + 60.0 * plan.minutes
     with tempfile.TemporaryDirectory(prefix="headrace-faults-") as scratch:
         place = directory or Path(scratch)
-        with open_bed(place / "bed", plan.nodes, plan.embedded) as bed:
-            return report(plan, bed, [_run(plan, name, bed, place, deadline_s, advance) for name in RUNS])
+        with open_bed(place / "bed", plan.nodes, plan.embedded, with_store=True) as bed:
+            counts = (plan.faults // 2, plan.faults - plan.faults // 2)
+            drawn = draw_faults(plan.seed, counts, bed.kinds)
+            runs = [
+                _run(plan, name, faults, bed, place, deadline_s, advance)
+                for name, faults in zip(RUNS, drawn, strict=True)
+            ]
+            return report(plan, bed, runs)
 
 
 def _run(
-    plan: Plan, name: Name, bed: Bed, directory: Path, deadline_s: float, advance: Callable[[], None]
+    plan: Plan,
+    name: Name,
+    faults: list[Fault],
+    bed: Bed,
+    directory: Path,
+    deadline_s: float,
+    advance: Callable[[], None],
 ) -> Run:
     mix = generate(plan.events, plan.seed, PARTITIONS)
     stream = disturb(mix, plan.seed, skewed=name == "paced")
-    count = plan.faults // 2 if name == "strict" else plan.faults - plan.faults // 2
-    faults = draw_faults(2 * plan.seed + RUNS.index(name), count, bed.kinds)
     return run(name, stream, faults, bed, plan.workers, plan.events_per_s, directory, deadline_s, advance)
 
 
@@ -71,12 +87,17 @@ def report(plan: Plan, bed: Bed, runs: list[Run]) -> Report:
     totals = {
         name: sum(getattr(each.comparison, name) for each in runs) for name in Differences.__struct_fields__
     }
+    stores = [each.store for each in runs if each.store is not None]
+    of_stores = {name: sum(getattr(each, name) for each in stores) for name in STORE_FIGURES if stores}
     faults: dict[Kind, int] = {}
     for each in runs:
         for injected in each.injected:
             faults[injected.kind] = faults.get(injected.kind, 0) + 1
     return Report(
         **totals,
+        store_rows=of_stores.get("store_rows"),
+        store_missing_rows=of_stores.get("store_missing_rows"),
+        store_other_rows=of_stores.get("store_other_rows"),
         learner_weights_equal=all(each.learner_weights_equal for each in runs),
         faults=faults,
         faults_left_out=bed.left_out,

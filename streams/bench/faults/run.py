@@ -10,21 +10,22 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.topics import EXAMPLES, INPUTS
+from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, Topic
 from streams.admin import open_admin
 from streams.bench.faults.bed import Bed
 from streams.bench.faults.comparison import Comparison, compare, weights_equal
-from streams.bench.faults.crew import Crew, Ended
+from streams.bench.faults.crew import PROCESS, SINK, Crew, Ended
 from streams.bench.faults.gauge import Gauge
 from streams.bench.faults.oracle import expected_results
 from streams.bench.faults.pacing import Loader
 from streams.bench.faults.plan import Fault, Kind
 from streams.bench.faults.results import left_results
+from streams.bench.faults.store import StoreComparison, compare_store, lay_tables
 from streams.bench.faults.stream import Disturbances, Stream
 from streams.bench.load import load
 from streams.bench.mix import Mix
 from streams.lag import wait_until_read
-from streams.settings import Kafka, Processing, Settings
+from streams.settings import ClickHouse, Kafka, Processing, Settings
 
 Name = Literal["strict", "paced"]
 
@@ -33,6 +34,7 @@ SESSION_TIMEOUT_S = 6.0
 """The shortest that Apache Kafka grants by default."""
 FROZEN_S = SESSION_TIMEOUT_S + 4.0
 NODE_AWAY_S = 2.0
+STORE_AWAY_S = 3.0
 STALL_TIMEOUT_S = 120.0
 
 PROCESSING = {
@@ -41,6 +43,14 @@ PROCESSING = {
     # A second of the run is half a minute of events: who reads one topic later by some seconds is not late.
     "paced": Processing(checkpoint_interval_s=0.25, click_window_s=50.0, duplicate_horizon_s=7200.0),
 }
+
+
+STAGES: dict[str, tuple[Topic, ...]] = {
+    "process": INPUTS,
+    "learn": (EXAMPLES,),
+    "sink": (DECISIONS, OUTCOMES, DEAD_LETTERS),
+}
+"""What each role has to have read in the end."""
 
 
 class TimeIsUpError(RuntimeError):
@@ -70,10 +80,12 @@ class Run(Struct, frozen=True):
     """Workers that ended by themselves and were started again."""
     learner_weights_equal: bool
     comparison: Comparison
+    store: StoreComparison | None
+    """None without a store."""
 
     @property
     def passed(self) -> bool:
-        return self.comparison.same and self.learner_weights_equal
+        return self.comparison.same and self.learner_weights_equal and (self.store is None or self.store.same)
 
 
 def run(
@@ -95,15 +107,25 @@ def run(
     Raises:
         TimeIsUpError: It is later than ``deadline_s`` (monotonic).
         StalledError: Events are left and nobody works on them.
-        ProcessError: A node did not come back.
+        ProcessError: A node or the store did not come back.
+        StoreError: The store could not be asked.
     """
     settings = _settings(name, bed)
     partitions = settings.kafka.partitions
     _clear(settings.kafka)
     asyncio.run(load(settings.kafka, stream.mix if name == "strict" else Mix(stream.mix.catalog, {})))
-    groups = [f"{settings.kafka.group_id}-{role}" for role in ("process", "learn")]
+    groups = {role: f"{settings.kafka.group_id}-{role}" for role in STAGES}
+    roles = [PROCESS] * workers
+    if bed.store is None:
+        del groups["sink"]
+    else:
+        lay_tables(settings.clickhouse)
+        roles.append(SINK)
     began_s = time.monotonic()
-    with Crew(settings, directory / name, workers) as crew, Gauge(settings.kafka, groups[0]) as gauge:
+    with (
+        Crew(settings, directory / name, roles) as crew,
+        Gauge(settings.kafka, groups["process"]) as gauge,
+    ):
         weather = _Weather(bed, crew, gauge, deadline_s, began_s)
         if name == "paced":
             with Loader(settings.kafka, stream.mix, events_per_s) as loader:
@@ -112,9 +134,9 @@ def run(
         else:
             _suffer(weather, faults, stream, advance)
         weather.clear()
-        for group, topics in zip(groups, (INPUTS, (EXAMPLES,)), strict=True):
-            wait_until_read(settings.kafka, group, topics, STALL_TIMEOUT_S, lambda *_: weather.turn())
-            if group == groups[0]:
+        for role, group in groups.items():
+            wait_until_read(settings.kafka, group, STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
+            if role == "process":
                 seconds = time.monotonic() - began_s
         crew.stop()
     actual = left_results(settings)
@@ -130,6 +152,7 @@ def run(
         ended=crew.ended,
         learner_weights_equal=weights_equal(settings),
         comparison=compare(expected_results(settings, stream_ms), actual, by_arrival=name == "paced"),
+        store=compare_store(settings.kafka, settings.clickhouse) if bed.store else None,
     )
 
 
@@ -145,6 +168,12 @@ def _settings(name: Name, bed: Bed) -> Settings:
             fetch_max_records=500,  # many polls, so that there are many moments to be killed at
         ),
         processing=PROCESSING[name],
+        clickhouse=ClickHouse(
+            engine_url=bed.store.url if bed.store else "",
+            database=f"headrace_{name}",
+            insert_rows=500,  # many blocks, for the same reason
+            insert_interval_s=0.1,
+        ),
     )
 
 
@@ -186,6 +215,8 @@ class _Weather:
         self._agenda = [(at_s, act) for at_s, act in self._agenda if at_s > now_s]
         for _, act in due:
             act()
+        if self._bed.store is not None:
+            self._bed.store.check()
         self._crew.supervise()
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -212,20 +243,10 @@ class _Weather:
         self.injected.append(
             Injected(fault.kind, round(time.monotonic() - self._began_s, 1), self.gauge.events)
         )
-        if fault.kind in ("kill", "terminate"):
-            self.until(lambda: self._crew.worker(fault.victim) is not None)
-            worker = self._crew.take(fault.victim)
-            assert worker is not None
-            if fault.kind == "kill":
-                worker.kill()
-            else:
-                self._crew.dismiss(worker)
-        elif fault.kind == "freeze":
-            self.until(lambda: self._crew.worker(fault.victim) is not None)
-            worker = self._crew.worker(fault.victim)
-            assert worker is not None
-            worker.pause()
-            self._in(FROZEN_S, worker.resume)
+        if fault.kind in ("kill", "terminate", "freeze", "kill-sink"):
+            self._befall_worker(fault)
+        elif fault.kind == "kill-store":
+            self._kill_store()
         elif cluster is not None and fault.kind == "kill-cluster":
             cluster.kill()
             self._in(NODE_AWAY_S, cluster.start)
@@ -236,6 +257,26 @@ class _Weather:
             else:
                 node.stop()
             self._in(NODE_AWAY_S, node.start)
+
+    def _befall_worker(self, fault: Fault) -> None:
+        place = self._crew.place_of(SINK if fault.kind == "kill-sink" else PROCESS, fault.victim)
+        self.until(lambda: self._crew.worker(place) is not None)
+        worker = self._crew.worker(place) if fault.kind == "freeze" else self._crew.take(place)
+        assert worker is not None
+        if fault.kind == "freeze":
+            worker.pause()
+            self._in(FROZEN_S, worker.resume)
+        elif fault.kind == "terminate":
+            self._crew.dismiss(worker)
+        else:
+            worker.kill()
+
+    def _kill_store(self) -> None:
+        store = self._bed.store
+        assert store is not None
+        self.until(lambda: store.pid != 0)
+        store.kill()
+        self._in(STORE_AWAY_S, store.start)
 
     def _in(self, wait_s: float, act: Callable[[], None]) -> None:
         self._agenda.append((time.monotonic() + wait_s, act))

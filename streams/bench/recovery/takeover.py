@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from schemas.topics import DECISIONS
 from streams.admin import ask
-from streams.bench.faults.crew import Crew, Worker
+from streams.bench.faults.crew import PROCESS, Crew, Worker
 from streams.bench.faults.gauge import Gauge
 from streams.bench.faults.log import records_of
 from streams.bench.faults.pacing import Loader
@@ -50,7 +50,7 @@ def take_over(settings: Settings, directory: Path, seed: int) -> Takeover:
     """
     group_id = f"{settings.kafka.group_id}-process"
     mix = generate(EVENTS, seed, settings.kafka.partitions)
-    with Crew(settings, directory, 2) as crew:
+    with Crew(settings, directory, [PROCESS] * 2) as crew:
         crew.supervise()
         _wait_for(lambda: len(_owned(settings, group_id)) == 2, "two workers in the group")
         with Gauge(settings.kafka, group_id) as gauge, Loader(settings.kafka, mix, EVENTS_PER_S):

@@ -34,9 +34,11 @@ class BlockingWriter(Writer):
     def __init__(self):
         self.go_on = threading.Event()
         self.blocks = []
+        self.again = []
 
-    def write(self, topic, partition, records):
+    def write(self, topic, partition, records, again=False):
         self.go_on.wait()
+        self.again.append(again)
         self.blocks.append([offset for offset, _ in records])
         return len(records)
 
@@ -52,7 +54,7 @@ async def taken(job, rows):
 
 
 def run(consumer, polls):
-    """Polls while the store is blocked, then let it write: fullness after each poll, and the blocks."""
+    """Polls while the store is blocked, then let it write: fullness after each poll, and the writer."""
 
     async def scenario():
         writer = BlockingWriter()
@@ -63,7 +65,7 @@ def run(consumer, polls):
         while job._writing is not None:
             await asyncio.wait([job._writing])
             await taken(job, [])
-        return full, writer.blocks
+        return full, writer
 
     return asyncio.run(scenario())
 
@@ -71,22 +73,25 @@ def run(consumer, polls):
 def test_a_slow_store_leaves_the_records_with_kafka():
     """With one block under way and another waiting a partition is not read; all is stored, once."""
     consumer = Consumer()
-    full, blocks = run(consumer, [records(0, ROWS), records(ROWS, ROWS - 1), records(2 * ROWS - 1, 1)])
+    full, writer = run(consumer, [records(0, ROWS), records(ROWS, ROWS - 1), records(2 * ROWS - 1, 1)])
     assert [False, False, True] == full
-    assert [list(range(ROWS)), list(range(ROWS, 2 * ROWS))] == blocks
+    assert [list(range(ROWS)), list(range(ROWS, 2 * ROWS))] == writer.blocks
+    assert [False, False] == writer.again
     assert [(0, "inserting:99"), (100, ""), (100, "inserting:199"), (200, "")] == consumer.committed
 
 
 def test_records_are_bounded_by_their_bytes():
     """Few large records make a block, too, and hold the reading back as many small ones do."""
     half = MAX_WAITING_BYTES // 2
-    full, blocks = run(Consumer(), [records(0, 2, half), records(2, 1, half), records(3, 1, half)])
+    full, writer = run(Consumer(), [records(0, 2, half), records(2, 1, half), records(3, 1, half)])
     assert [False, False, True] == full
-    assert [[0, 1], [2, 3]] == blocks
+    assert [[0, 1], [2, 3]] == writer.blocks
 
 
 def test_a_block_that_was_begun_is_read_whole():
     """What a former owner was inserting is sent again as it was, though it is larger than blocks are now."""
-    full, blocks = run(Consumer("inserting:249"), [records(0, ROWS), records(ROWS, ROWS), records(200, 60)])
+    polls = [records(0, ROWS), records(ROWS, ROWS), records(200, 60)]
+    full, writer = run(Consumer("inserting:249"), polls)
     assert [False, False, False] == full
-    assert list(range(250)) == blocks[0]
+    assert list(range(250)) == writer.blocks[0]
+    assert [True] == writer.again

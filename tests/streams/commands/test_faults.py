@@ -10,20 +10,23 @@ from click.testing import CliRunner, Result
 from streams.bench.faults import report as bench
 from streams.bench.faults.bed import Bed
 from streams.bench.faults.comparison import Comparison
-from streams.bench.faults.plan import ONE_NODE_KINDS
+from streams.bench.faults.plan import ONE_NODE_KINDS, STORE_KINDS
 from streams.bench.faults.report import Plan, Report
 from streams.bench.faults.run import Injected, Run, TimeIsUpError
+from streams.bench.faults.store import StoreComparison
 from streams.bench.faults.stream import Disturbances
 from streams.cli import main
 
-WHOLE = Bed("127.0.0.1:9092", None)
+WHOLE = Bed("127.0.0.1:9092", None, None)
 
 
-def came_to(missing: int) -> Callable[[Plan, Path | None, Callable[[], None]], Report]:
-    """Two runs that lack so many decisions each."""
+def came_to(
+    missing: int, store: StoreComparison | None = None
+) -> Callable[[Plan, Path | None, Callable[[], None]], Report]:
+    """Two runs that lack so many decisions each, and have these stores."""
     comparison = Comparison(2, 1, missing, *(0,) * 9, {})
     disturbances, injected = Disturbances(10_000, 0, 0, 0, 0, 0, 0), [Injected("kill", 1.0, 500)]
-    single = Run("strict", 10.0, 1000.0, disturbances, injected, 3, [], True, comparison)
+    single = Run("strict", 10.0, 1000.0, disturbances, injected, 3, [], True, comparison, store)
     return lambda plan, directory, advance: bench.report(plan, WHOLE, [single, single])
 
 
@@ -51,6 +54,24 @@ def test_a_mismatch_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 == result.exit_code
     assert "missing_decisions: 2" in result.stdout
     assert "the job did not come to what the processor comes to" in result.stderr
+
+
+def test_a_row_that_is_missing_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ClickHouse belongs to what must come out: one row that it lacks is exit 1, with all of its figures."""
+    monkeypatch.setattr(bench, "run_all", came_to(missing=0, store=StoreComparison(5_000, 1, 0, {})))
+    result = faults()
+    assert 1 == result.exit_code
+    for line in ("store_rows: 10,000", "store_missing_rows: 2", "store_other_rows: 0"):
+        assert line in result.stdout.splitlines()
+
+
+def test_without_a_store_there_are_no_figures_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not looked at is null and not 0, and the faults that are left out say why."""
+    monkeypatch.setattr(bench, "run_all", came_to(missing=0))
+    figures = orjson.loads(faults("--json").stdout)
+    assert figures["store_missing_rows"] is None
+    assert set(STORE_KINDS) <= figures["faults_left_out"].keys()
+    assert "store_missing_rows" not in faults().stdout
 
 
 def test_time_that_is_up_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from streams.embedded.platform import EngineProcess
 from streams.embedded.platform import engine as embedded_engine
 from streams.embedded.process import ProcessError, free_port
 
@@ -114,6 +115,20 @@ def test_the_data_outlives_the_process(tmp_path: Path) -> None:
         ask(url, "INSERT INTO kept VALUES (7)")
     with embedded_engine(tmp_path / "data") as url:
         assert (200, "7\n") == ask(url, "SELECT x FROM kept")
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_killed_engine_comes_back_where_it_was(tmp_path: Path) -> None:
+    """After SIGKILL the same URL answers again, with the rows and with the tokens of blocks it has had."""
+    insert = "INSERT INTO kept SETTINGS insert_deduplication_token = 'first' VALUES (7)"
+    with EngineProcess(tmp_path / "data") as running:
+        settings = "SETTINGS non_replicated_deduplication_window = 10"
+        ask(running.url, f"CREATE TABLE kept (x Int64) ENGINE = MergeTree ORDER BY x {settings}")
+        ask(running.url, insert)
+        running.kill()
+        running.start()
+        ask(running.url, insert)
+        assert (200, "7\n") == ask(running.url, "SELECT x FROM kept")
 
 
 @pytest.mark.usefixtures("engine")
