@@ -1,0 +1,1 @@
+"""Input that breaks the contract, and what must come of it: a dead letter, and nothing else."""
