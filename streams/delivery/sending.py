@@ -10,7 +10,7 @@ from aiokafka.producer import producer, sender
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 ZSTD_LEVEL = 1
-"""Decisions, outcomes and examples shrink as much as at aiokafka's 3, state rows by a fifteenth less, and it takes
+"""Decisions, outcomes and examples shrink as much as at aiokafka's 3 and state rows by a fifteenth less, in
 two thirds of the time."""
 
 
