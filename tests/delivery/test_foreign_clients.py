@@ -64,8 +64,8 @@ def test_kcat(shop: Bed, kcat_program: str) -> None:
         stdin=b"\n".join(map(orjson.dumps, events)),
     )  # fmt: skip
     said = kcat(
-        kcat_program, shop, "-C", "-t", "decisions", "-o", "beginning", "-c", str(len(events)), "-f", "%k\\t%p\\t%s\\n",
-        "-X", "isolation.level=read_committed",
+        kcat_program, shop, "-C", "-t", "decisions", "-o", "beginning", "-c", str(len(events)),
+        "-f", "%k\\t%p\\t%s\\n", "-X", "isolation.level=read_committed",
     )  # fmt: skip
     lines = [line.split(b"\t", 2) for line in said.splitlines()]
     assert {b"u2"} == {key for key, _, _ in lines}
