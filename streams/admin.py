@@ -22,7 +22,7 @@ class NoBrokerError(RuntimeError):
 
 
 class UnwelcomeError(NoBrokerError):
-    """One answered, and will not have us: by this name and password, by this certificate, or unencrypted."""
+    """One answered, and will not have us, neither now nor later: with this password or certificate."""
 
 
 @contextmanager
@@ -39,8 +39,8 @@ def open_admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
             request_timeout_ms=int(kafka.request_timeout_s * 1000),
         )
     except KafkaError:
-        if why := refusal(kafka):
-            raise UnwelcomeError(why) from None
+        if refused := refusal(kafka):
+            raise (UnwelcomeError if refused.final else NoBrokerError)(refused.sentence) from None
         raise NoBrokerError(
             f"No Kafka broker answered at {kafka.bootstrap_servers} within {BOOTSTRAP_TIMEOUT_S:g} s: "
             "start one, or set kafka.bootstrap_servers (HEADRACE_KAFKA_BOOTSTRAP_SERVERS)"
@@ -68,8 +68,8 @@ def ask(kafka: Kafka, question: Callable[[KafkaAdminClient], Answer]) -> Answer:
             with open_admin(kafka) as admin:
                 return question(admin)
         except (KafkaError, NoBrokerError) as error:
-            for_now = isinstance(error, NoBrokerError) or error.retriable
-            for_now = for_now and not isinstance(error, UnwelcomeError)
+            unreachable = isinstance(error, NoBrokerError) and not isinstance(error, UnwelcomeError)
+            for_now = unreachable or (isinstance(error, KafkaError) and error.retriable)
             if not for_now or time.monotonic() > deadline_s:
                 raise
         time.sleep(ASK_AGAIN_S)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
@@ -10,6 +10,14 @@ from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed, Unsu
 from streams.settings import Kafka, SettingsError
 
 PROBE_TIMEOUT_S = 3.0
+
+
+class Refusal(NamedTuple):
+    """Why a broker would not have us, with the way out."""
+
+    sentence: str
+    final: bool
+    """Whether it would not change its mind. One that is starting may close connections, too."""
 
 
 def connection_options(kafka: Kafka) -> dict[str, Any]:
@@ -51,8 +59,8 @@ def ssl_context(kafka: Kafka) -> ssl.SSLContext:
     return context
 
 
-def refusal(kafka: Kafka) -> str:
-    """Why the first broker would not have us, with the way out; empty where nobody is there, or it would.
+def refusal(kafka: Kafka) -> Refusal | None:
+    """Why the first broker would not have us; None where nobody answers, or it would.
 
     A client that cannot connect tries again until its time is over and forgets why: one connection tells.
     """
@@ -60,23 +68,26 @@ def refusal(kafka: Kafka) -> str:
     try:
         asyncio.run(_connect(kafka, address))
     except (SaslAuthenticationFailed, UnsupportedSaslMechanismError):
-        return (
+        return Refusal(
             f"The broker at {address} does not accept user {kafka.sasl_username} with the password that is "
-            f"set, by {kafka.sasl_mechanism}: see kafka.sasl_username, sasl_password and sasl_mechanism"
+            f"set, by {kafka.sasl_mechanism}: see kafka.sasl_username, sasl_password and sasl_mechanism",
+            final=True,
         )
     except ssl.SSLCertVerificationError as error:
-        return (
+        return Refusal(
             f"The certificate of the broker at {address} is not trusted ({error.verify_message}): see "
-            "kafka.ssl_ca_file, and whether bootstrap_servers has the name that is in the certificate"
+            "kafka.ssl_ca_file, and whether bootstrap_servers has the name that is in the certificate",
+            final=True,
         )
-    except (ssl.SSLError, KafkaConnectionError, TimeoutError):
-        return (
+    except (ssl.SSLError, KafkaConnectionError):
+        return Refusal(
             f"Something listens at {address}, but not for {kafka.security_protocol}: see "
-            "kafka.security_protocol and, where it asks for our certificate, kafka.ssl_cert_file"
+            "kafka.security_protocol and, where it asks for our certificate, kafka.ssl_cert_file",
+            final=False,
         )
-    except (OSError, ValueError):
-        return ""
-    return ""
+    except (OSError, ValueError):  # TimeoutError is one: a node that is frozen or busy says nothing
+        return None
+    return None
 
 
 async def _connect(kafka: Kafka, address: str) -> None:

@@ -117,11 +117,20 @@ def closing_listener() -> Iterator[str]:
 
 def test_what_listens_with_another_protocol_is_told_from_nobody(closing_listener: str) -> None:
     """There is a reason where somebody is, and none where nobody is, or where a broker would have us."""
-    said = refusal(Kafka(bootstrap_servers=closing_listener))
-    assert f"Something listens at {closing_listener}, but not for PLAINTEXT" in said
-    assert "" == refusal(Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}"))
+    refused = refusal(Kafka(bootstrap_servers=closing_listener))
+    assert refused is not None
+    assert f"Something listens at {closing_listener}, but not for PLAINTEXT" in refused.sentence
+    assert not refused.final  # it may be a broker that is about to serve
+    assert refusal(Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}")) is None
+
+
+def test_who_says_nothing_has_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that is frozen takes connections and is silent: that is no reason to give up."""
+    monkeypatch.setattr("streams.connection.PROBE_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert refusal(Kafka(bootstrap_servers=f"127.0.0.1:{server.getsockname()[1]}")) is None
 
 
 def test_a_broker_that_would_have_us_is_no_refusal(broker: str) -> None:
     """Whatever kept a client from it, it was not that."""
-    assert "" == refusal(Kafka(bootstrap_servers=broker))
+    assert refusal(Kafka(bootstrap_servers=broker)) is None
