@@ -80,14 +80,14 @@ class Catalog:
             self._switches[key] = entry
             self._switched()
         else:
-            self._stale = True
+            self._changed()
 
     def remove(self, key: str) -> None:
         """Remove the entry with a Kafka key; unknown keys are ignored."""
         if self._switches.pop(key, None):
             self._switched()
         elif key in self.entries:
-            self._stale = True
+            self._changed()
         self.entries.pop(key, None)
 
     def extend(self, entries: Iterable[Entry]) -> None:
@@ -102,7 +102,8 @@ class Catalog:
 
     def candidates(self, request: Request) -> Candidates:
         """The live ads whose targeting matches, in order of ``ad_id``."""
-        self._refresh()
+        if self._stale:
+            self._rebuild()
         found = self._candidates.get(request)
         if found is None:
             if len(self._candidates) >= MAX_CACHED_REQUESTS:
@@ -123,7 +124,8 @@ class Catalog:
 
     def promotions(self, request: Request) -> list[tuple[Promotion, Campaign]]:
         """Live promotions whose targeting matches, with their campaigns, in order of ``promotion_id``."""
-        self._refresh()
+        if self._stale:
+            self._rebuild()
         found = self._promotions.get(request)
         if found is None:
             if len(self._promotions) >= MAX_CACHED_REQUESTS:
@@ -141,33 +143,37 @@ class Catalog:
     @property
     def version(self) -> int:
         """Rises with each change; what was derived from an earlier version is stale."""
-        self._refresh()
+        if self._stale:
+            self._rebuild()
         return self._version
 
     @property
     def ads(self) -> npt.NDArray[np.void]:
         """Rows of dtype ``ADS``, one a live ad."""
-        self._refresh()
+        if self._stale:
+            self._rebuild()
         return self._ads
 
     def ad_row(self, shop_id: str, ad_id: str) -> int | None:
         """Row of a live ad; None if there is no such ad."""
-        self._refresh()
+        if self._stale:
+            self._rebuild()
         return self._rows.get((shop_id, ad_id))
 
     def campaign_of(self, shop_id: str, ad_id: str, promotion_id: str) -> str:
         """Campaign of an ad or promotion, live or not; empty if it is unknown."""
-        self._refresh()
+        if self._stale:
+            self._rebuild()
         return self._campaign_of.get((shop_id, ad_id, promotion_id), "")
 
     def name_of(self, token: int) -> str:
         """Id of the ad or promotion with a stable key; empty if it is unknown."""
-        self._refresh()
+        if self._stale:
+            self._rebuild()
         return self._names.get(token, "")
 
     def day(self, shop_id: str, ts_ms: int) -> int:
         """Calendar day of the shop's time zone, days since 1970."""
-        self._refresh()
         hour = ts_ms // HOUR_MS
         offset_ms = self._days.get((shop_id, hour))
         if offset_ms is None:
@@ -211,10 +217,12 @@ class Catalog:
         newest = {switch.shop_id: switch.paused for switch in self._switches.values()}
         self._paused = frozenset(shop_id for shop_id, paused in newest.items() if paused)
 
-    def _refresh(self) -> None:
-        """Rebuild arrays and index after a change."""
-        if not self._stale:
-            return
+    def _changed(self) -> None:
+        self._stale = True
+        self._days.clear()
+
+    def _rebuild(self) -> None:
+        """Make arrays and index anew after a change."""
         live = sorted(
             (entry for entry in self.entries.values() if isinstance(entry, Ad) and self._is_live(entry)),
             key=lambda ad: (ad.shop_id, ad.ad_id),
@@ -248,7 +256,6 @@ class Catalog:
         )
         self._candidates: dict[Request, Candidates] = {}
         self._promotions: dict[Request, list[tuple[Promotion, Campaign]]] = {}
-        self._days.clear()
         self._stale = False
         self._version += 1
 

@@ -8,8 +8,8 @@ What ``play`` writes (profiles, and the features of requests, exposures and clic
 A row is removed after the last note that needs it: any note may play those before, and free its slot.
 """
 
+from array import array
 from collections.abc import Callable
-from struct import Struct
 from typing import NamedTuple
 
 import numpy as np
@@ -24,21 +24,15 @@ from streams.processor.sites import Site, Sites
 from streams.settings import Deciding
 from streams.state.partition import PartitionState
 
-MAX_NOTES = 4096
-"""A chunk of 1,000 events makes some 2,500."""
+MAX_RESULTS = 4096
+"""Rankings, and examples: a chunk of 1,000 events makes some 250, and 500."""
 MAX_SCORES = 32_768
 """Candidates of all rankings together."""
 NOTHING = -1
 """No ad, no ranking, no exposure."""
 
 VIEW, REQUEST, OWN, FOREIGN, CLICK, ORDER, LINE, REFUND, JOIN, LEARN_EXPOSURE, LEARN_CLICK = range(11)
-"""What a note asks for; see the method of ``Tape`` that makes it."""
-
-NOTE_FIELDS = 9
-"""The kind and up to 8 numbers."""
-_NOTE_BYTES = 8 * NOTE_FIELDS
-_PACKS = [Struct(f"<{fields}q").pack_into for fields in range(NOTE_FIELDS + 1)]
-"""By the number of fields."""
+"""The first number of a note: what it asks for. Those behind it are what the method of ``Tape`` takes."""
 
 
 class Ranking(NamedTuple):
@@ -59,7 +53,7 @@ class Tape:
     """What has been noted of one partition's events and is still to be done.
 
     Rows are named by their slots in the pools of the state. ``on_full`` is called when there is no room for
-    another note; it plays the tape, takes the results, and clears it.
+    another result; it plays the tape, takes the results, and clears it.
     """
 
     def __init__(
@@ -72,19 +66,18 @@ class Tape:
         self._sites = sites
         self._weights = weights
         self._policy = settings.shortlist, settings.temperature, settings.floor
-        self._notes = np.zeros((MAX_NOTES, NOTE_FIELDS), np.int64)
-        self._bytes = self._notes.view(np.uint8).reshape(-1).data
-        self._count = self._scores = 0
-        self._spans = np.zeros((MAX_NOTES, 2), np.int64)
-        self._placed = np.zeros((MAX_NOTES, 2), np.int64)
-        self._shares = np.zeros((MAX_NOTES, len(FEATURES)))
+        self._notes: list[int] = []
+        self._scores = 0
+        self._spans = np.zeros((MAX_RESULTS, 2), np.int64)
+        self._placed = np.zeros((MAX_RESULTS, 2), np.int64)
+        self._shares = np.zeros((MAX_RESULTS, len(FEATURES)))
         self._p_click, self._propensity = np.zeros(MAX_SCORES), np.zeros(MAX_SCORES)
         self._ecpm_micros, self._reasons = np.zeros(MAX_SCORES, np.int64), np.zeros(MAX_SCORES, np.int64)
-        self._buckets = np.zeros((MAX_NOTES, len(FEATURES)), np.uint32)
+        self._buckets = np.zeros((MAX_RESULTS, len(FEATURES)), np.uint32)
 
     def view(self, profile: int, ts_ms: int, day: int, page: int, category: int, price_micros: int) -> None:
         """See ``models.profiles.see_view``."""
-        self._note(VIEW, profile, ts_ms, day, page, category, price_micros)
+        self._notes += (VIEW, profile, ts_ms, day, page, category, price_micros)
 
     def request(
         self, profile: int, ts_ms: int, request: int, site: Site, position: int, user: int, ticket: int
@@ -93,12 +86,11 @@ class Tape:
 
         Returns the number of the ranking; ``NOTHING`` where the ticket is that.
         """
-        if self._count == MAX_NOTES or self._scores + len(site.ids) > MAX_SCORES:
+        if self.rankings == MAX_RESULTS or self._scores + len(site.ids) > MAX_SCORES:
             self.on_full()
+        self._notes += (REQUEST, profile, ts_ms, request, site.number, position, user, ticket)
         if ticket == NOTHING:
-            self._note(REQUEST, profile, ts_ms, request, site.number, position, user, NOTHING)
             return NOTHING
-        self._note(REQUEST, profile, ts_ms, request, site.number, position, user, ticket)
         self._scores += len(site.ids)
         self.rankings += 1
         return self.rankings - 1
@@ -108,35 +100,35 @@ class Tape:
 
         ``exposure`` may be ``NOTHING`` (it counts in the profile only), and ``ad`` too (nothing is learned).
         """
-        self._note(OWN, profile, ts_ms, day, exposure, request, ad)
+        self._notes += (OWN, profile, ts_ms, day, exposure, request, ad)
 
     def foreign_exposure(
         self, profile: int, ts_ms: int, day: int, exposure: int, site: Site, position: int, user: int, ad: int
     ) -> None:
         """What another system had chosen was shown: the row gets the features of now with the ad."""
-        self._note(FOREIGN, profile, ts_ms, day, exposure, site.number, position, user, ad)
+        self._notes += (FOREIGN, profile, ts_ms, day, exposure, site.number, position, user, ad)
 
     def click(
         self, profile: int, ts_ms: int, day: int, own: bool, to_cart: bool, category: int, price_micros: int
     ) -> None:
         """See ``models.profiles.see_click``."""
-        self._note(CLICK, profile, ts_ms, day, own, to_cart, category, price_micros)
+        self._notes += (CLICK, profile, ts_ms, day, own, to_cart, category, price_micros)
 
     def order(self, profile: int, ts_ms: int, day: int, amount_micros: int) -> None:
         """See ``models.profiles.see_purchase``; then ``line`` for each line."""
-        self._note(ORDER, profile, ts_ms, day, amount_micros)
+        self._notes += (ORDER, profile, ts_ms, day, amount_micros)
 
     def line(self, profile: int, ts_ms: int, category: int, price_micros: int) -> None:
         """See ``models.profiles.see_line``."""
-        self._note(LINE, profile, ts_ms, category, price_micros)
+        self._notes += (LINE, profile, ts_ms, category, price_micros)
 
     def refund(self, profile: int, ts_ms: int, day: int, amount_micros: int) -> None:
         """See ``models.profiles.see_refund``."""
-        self._note(REFUND, profile, ts_ms, day, amount_micros)
+        self._notes += (REFUND, profile, ts_ms, day, amount_micros)
 
     def join(self, exposure: int, click: int) -> None:
         """A click has found its exposure: it has the same features."""
-        self._note(JOIN, exposure, click)
+        self._notes += (JOIN, exposure, click)
 
     def learn_exposure(self, exposure: int) -> int:
         """Take the features of an exposure for an example; returns the example's number."""
@@ -149,12 +141,12 @@ class Tape:
     def play(self) -> None:
         """Do all that was noted; the results stay until ``clear``."""
         state, sites, catalog, weights = self._state, self._sites, self._sites.catalog, self._weights
-        if self._count:
+        if self._notes:
             _play(
-                self._notes, self._count, state.profiles.rows, state.requests.rows, state.exposures.rows,
-                state.clicks.rows, sites.words, sites.spans, sites.candidates, catalog.ads, weights.table,
-                catalog.mask, *self._policy, self._spans, self._placed, self._shares, self._p_click,
-                self._ecpm_micros, self._reasons, self._propensity, self._buckets,
+                np.frombuffer(array("q", self._notes), np.int64), state.profiles.rows, state.requests.rows,
+                state.exposures.rows, state.clicks.rows, sites.words, sites.spans, sites.candidates,
+                catalog.ads, weights.table, catalog.mask, *self._policy, self._spans, self._placed,
+                self._shares, self._p_click, self._ecpm_micros, self._reasons, self._propensity, self._buckets,
             )  # fmt: skip
 
     def ranking(self, number: int) -> Ranking:
@@ -173,39 +165,35 @@ class Tape:
 
     def clear(self) -> None:
         """Begin anew; rows that were removed meanwhile may give their slots to others."""
-        self._count = self._scores = self.rankings = self.examples = 0
+        self._notes.clear()
+        self._scores = self.rankings = self.examples = 0
         self._state.settle()
 
     def _learn(self, kind: int, slot: int) -> int:
-        if self._count == MAX_NOTES:
+        if self.examples == MAX_RESULTS:
             self.on_full()
-        self._note(kind, slot, self.examples)
+        self._notes += (kind, slot, self.examples)
         self.examples += 1
         return self.examples - 1
-
-    def _note(self, *note: int) -> None:
-        if self._count == MAX_NOTES:
-            self.on_full()
-        _PACKS[len(note)](self._bytes, self._count * _NOTE_BYTES, *note)
-        self._count += 1
 
 
 @njit(cache=True)
 def _play(  # type: ignore[no-untyped-def]
-    notes, count, profiles, requests, exposures, clicks, words, site_spans, candidates, ads, weights, mask,
+    notes, profiles, requests, exposures, clicks, words, site_spans, candidates, ads, weights, mask,
     shortlist, temperature, floor, spans, placed, shares, p_click, ecpm_micros, reasons, propensity, buckets,
 ):  # fmt: skip
     context = np.empty(len(CONTEXT), np.uint32)
-    rankings = end = 0
-    for i in range(count):
-        kind, profile, ts_ms = notes[i, 0], notes[i, 1], notes[i, 2]
-        day, a, b, c, d, e = notes[i, 3], notes[i, 4], notes[i, 5], notes[i, 6], notes[i, 7], notes[i, 8]
+    at = rankings = end = 0
+    while at < len(notes):
+        kind, n = notes[at], notes[at + 1 :]
         if kind == VIEW:
-            see_view(profiles, profile, ts_ms, day, a, b, c)
+            see_view(profiles, n[0], n[1], n[2], n[3], n[4], n[5])
+            at += 7
         elif kind == REQUEST:
-            request, site, position, user, ticket = day, a, b, c, d
+            profile, ts_ms, request, site, position, user, ticket = n[0], n[1], n[2], n[3], n[4], n[5], n[6]
             asked = requests[request].context
             context_buckets(profiles, profile, words[site], position, user, ts_ms, mask, asked)
+            at += 8
             if ticket == NOTHING:
                 continue
             start, (first, last) = end, site_spans[site]
@@ -219,25 +207,36 @@ def _play(  # type: ignore[no-untyped-def]
             )  # fmt: skip
             rankings += 1
         elif kind == OWN:
-            if a != NOTHING and c != NOTHING:
-                join_buckets(requests[b].context, ads, c, mask, exposures[a].buckets)
-            see_exposure(profiles, profile, ts_ms, day, True)
+            exposure, request, ad = n[3], n[4], n[5]
+            if exposure != NOTHING and ad != NOTHING:
+                join_buckets(requests[request].context, ads, ad, mask, exposures[exposure].buckets)
+            see_exposure(profiles, n[0], n[1], n[2], True)
+            at += 7
         elif kind == FOREIGN:
-            if e != NOTHING:
-                context_buckets(profiles, profile, words[b], c, d, ts_ms, mask, context)
-                join_buckets(context, ads, e, mask, exposures[a].buckets)
-            see_exposure(profiles, profile, ts_ms, day, False)
+            profile, ts_ms, exposure, site, position, user, ad = n[0], n[1], n[3], n[4], n[5], n[6], n[7]
+            if ad != NOTHING:
+                context_buckets(profiles, profile, words[site], position, user, ts_ms, mask, context)
+                join_buckets(context, ads, ad, mask, exposures[exposure].buckets)
+            see_exposure(profiles, profile, ts_ms, n[2], False)
+            at += 9
         elif kind == CLICK:
-            see_click(profiles, profile, ts_ms, day, a != 0, b != 0, c, d)
+            see_click(profiles, n[0], n[1], n[2], n[3] != 0, n[4] != 0, n[5], n[6])
+            at += 8
         elif kind == ORDER:
-            see_purchase(profiles, profile, ts_ms, day, a)
+            see_purchase(profiles, n[0], n[1], n[2], n[3])
+            at += 5
         elif kind == LINE:
-            see_line(profiles, profile, ts_ms, day, a)
+            see_line(profiles, n[0], n[1], n[2], n[3])
+            at += 5
         elif kind == REFUND:
-            see_refund(profiles, profile, ts_ms, day, a)
+            see_refund(profiles, n[0], n[1], n[2], n[3])
+            at += 5
         elif kind == JOIN:
-            clicks[ts_ms].buckets[:] = exposures[profile].buckets
+            clicks[n[1]].buckets[:] = exposures[n[0]].buckets
+            at += 3
         elif kind == LEARN_EXPOSURE:
-            buckets[ts_ms] = exposures[profile].buckets
+            buckets[n[1]] = exposures[n[0]].buckets
+            at += 3
         else:
-            buckets[ts_ms] = clicks[profile].buckets
+            buckets[n[1]] = clicks[n[0]].buckets
+            at += 3

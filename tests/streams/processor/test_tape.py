@@ -46,9 +46,9 @@ def test_each_event_by_itself_gives_the_same():
     assert processed() == processed(range(len(ARRIVALS)))
 
 
-@pytest.mark.parametrize(("name", "room"), [("MAX_NOTES", 3), ("MAX_SCORES", 64)])
+@pytest.mark.parametrize(("name", "room"), [("MAX_RESULTS", 3), ("MAX_SCORES", 64)])
 def test_a_full_tape_is_played_first(monkeypatch, name, room):
-    """With room for a few notes or rankings only, in the middle of an event, the bytes are the same."""
+    """With room for a few results or scores only, in the middle of an event, the bytes are the same."""
     expected = processed()
     monkeypatch.setattr(tape, name, room)
     assert expected == processed()
