@@ -34,6 +34,7 @@ from streams.delivery.ownership import Job, Ownership
 from streams.delivery.transaction import CLOSE_TIMEOUT_S
 from streams.delivery.transport import SCHEME, BatchApp
 from streams.delivery.watchdog import Watchdog
+from streams.processor.sites import Sites
 from streams.settings import Kafka, Role, Settings
 from streams.sinks.store import open_store
 from streams.sinks.writer import Writer
@@ -132,13 +133,14 @@ def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Se
         )
     catalog = Catalog(settings.learning.bits)
     weights = ServingWeights("ctr", settings.learning.bits)
+    sites = Sites(catalog)
     decisions = Producer(settings)
     owner = Ownership(
         app,
         group_of=lambda tp: tp.partition,
         new_job=lambda partition, tps: ProcessJob(
             _whole(partition, tps, inputs.read), settings, app.conf.id, catalog, weights, decisions.client,
-            inputs,
+            inputs, sites,
         ),
     )  # fmt: skip
     _agent(app, inputs.read, owner)

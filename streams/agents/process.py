@@ -17,6 +17,7 @@ from streams.delivery.transaction import Transactions
 from streams.delivery.transport import Mark, Rows
 from streams.processor.arrival import Arrival
 from streams.processor.processor import Processor
+from streams.processor.sites import Sites
 from streams.settings import Settings
 from streams.state.changelog import check_inputs, restore
 
@@ -37,10 +38,10 @@ class ProcessJob:
 
     def __init__(
         self, partition: int, settings: Settings, group_id: str, catalog: Catalog, weights: ServingWeights,
-        decisions: Any, inputs: Inputs = CONTRACT,
+        decisions: Any, inputs: Inputs = CONTRACT, sites: Sites | None = None,
     ) -> None:  # fmt: skip
         self.partition = partition
-        self.processor = Processor(partition, settings, catalog, weights)
+        self.processor = Processor(partition, settings, catalog, weights, sites)
         self.progressed_at_s = time.monotonic()
         self._settings = settings
         self._inputs = inputs

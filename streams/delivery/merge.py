@@ -1,6 +1,7 @@
 """The three input topics of one partition, as one sequence in event time."""
 
-from collections import deque
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from schemas.topics import INPUTS
@@ -15,13 +16,16 @@ class EventTimeMerge:
 
     The earliest head of all topics is next. A topic without a head holds the others back only while the
     broker is known to hold records of it that have not come yet; a topic that is caught up is not waited
-    for. Inside a topic the order of offsets stays, whatever the times say. What cannot be decoded has no
-    time and is next at once.
+    for. Inside a topic the order of offsets stays, whatever the times say: an arrival is due with the
+    newest before it. What cannot be decoded has no time and is next at once.
     """
 
     def __init__(self, topics: int = len(INPUTS)) -> None:
-        self._queues: tuple[deque[Arrival], ...] = tuple(deque() for _ in range(topics))
-        self._behind = [True for _ in range(topics)]
+        self._queues: tuple[list[Arrival], ...] = tuple([] for _ in range(topics))
+        self._due_ms: tuple[list[int], ...] = tuple([] for _ in range(topics))
+        """Of each queue, the times at which its arrivals are due: they never fall."""
+        self._newest_ms = [0] * topics
+        self._behind = [True] * topics
 
     def __len__(self) -> int:
         return sum(map(len, self._queues))
@@ -38,7 +42,14 @@ class EventTimeMerge:
 
     def add(self, topic: int, arrivals: Iterable[Arrival]) -> None:
         """Queue arrivals of one topic, in order of offset."""
-        self._queues[topic].extend(arrivals)
+        queue, due_ms, newest_ms = self._queues[topic], self._due_ms[topic], self._newest_ms[topic]
+        for arrival in arrivals:
+            event = arrival.event
+            if event is not None and event.ts_ms > newest_ms:
+                newest_ms = event.ts_ms
+            queue.append(arrival)
+            due_ms.append(newest_ms)
+        self._newest_ms[topic] = newest_ms
 
     def mark(self, topic: int, behind: bool) -> None:
         """Say whether the broker holds more of a topic than has been added."""
@@ -46,35 +57,32 @@ class EventTimeMerge:
 
     def ready(self, limit: int) -> list[Arrival]:
         """Take the next arrivals, at most ``limit``; empty where a topic must be waited for."""
-        queues = self._queues
-        heads = [_time(queue) for queue in queues]
-        taken: list[Arrival] = []
-        while len(taken) < limit:
-            if any(not queue and behind for queue, behind in zip(queues, self._behind, strict=True)):
-                break
-            earliest = min(heads)
-            if earliest == NOTHING:
-                break
-            topic = heads.index(earliest)
-            # Take this topic's run up to the next head of another: most steps stay inside one topic.
-            queue = queues[topic]
-            bound = min((head for other, head in enumerate(heads) if other != topic), default=NOTHING)
-            taken.append(queue.popleft())
-            while queue and len(taken) < limit:
-                event = queue[0].event
-                if event is not None and event.ts_ms >= bound:
-                    break
-                taken.append(queue.popleft())
-            heads[topic] = _time(queue)
-        return taken
+        last_ms, last = self._until()
+        arrivals: list[Arrival] = []
+        times_ms: list[int] = []
+        topics: list[int] = []
+        for topic, (queue, due_ms) in enumerate(zip(self._queues, self._due_ms, strict=True)):
+            # Of equal times the first topic is next.
+            end = bisect_right(due_ms, last_ms) if topic <= last else bisect_left(due_ms, last_ms)
+            end = min(end, limit)
+            arrivals += queue[:end]
+            times_ms += due_ms[:end]
+            topics += [topic] * end
+        order = sorted(range(len(arrivals)), key=times_ms.__getitem__)[:limit]
+        for topic, count in Counter([topics[place] for place in order]).items():
+            del self._queues[topic][:count]
+            del self._due_ms[topic][:count]
+        return [arrivals[place] for place in order]
+
+    def _until(self) -> tuple[int, int]:
+        """Time and topic of the last arrival that may be taken: behind it a topic must be waited for."""
+        ends = [
+            (due_ms[-1] if due_ms else NOTHING, topic)
+            for topic, (due_ms, behind) in enumerate(zip(self._due_ms, self._behind, strict=True))
+            if behind
+        ]
+        return min(ends, default=(EVERYTHING, 0))
 
 
-NOTHING = 2**63
-"""Later than every event."""
-
-
-def _time(queue: deque[Arrival]) -> int:
-    if not queue:
-        return NOTHING
-    event = queue[0].event
-    return event.ts_ms if event is not None else 0
+NOTHING, EVERYTHING = -1, 2**63
+"""Earlier and later than every event."""

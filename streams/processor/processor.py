@@ -30,14 +30,20 @@ MAX_SHOPS = 10_000
 
 
 class Processor:
-    """Processes the events of one partition; owns its state."""
+    """Processes the events of one partition; owns its state.
 
-    def __init__(self, partition: int, settings: Settings, catalog: Catalog, weights: ServingWeights) -> None:
+    The processors of one catalogue may share its ``sites``.
+    """
+
+    def __init__(
+        self, partition: int, settings: Settings, catalog: Catalog, weights: ServingWeights,
+        sites: Sites | None = None,
+    ) -> None:  # fmt: skip
         self.partition = partition
         self.catalog = catalog
         self.state = PartitionState(settings.state, settings.processing)
         self.output = Output()
-        self.sites = Sites(catalog)
+        self.sites = sites or Sites(catalog)
         self.tape = Tape(self.state, self.sites, weights, settings.deciding)
         self.decider = Decider(self.tape, catalog, weights, self.output, settings.deciding)
         self.outcomes, self.timers = Outcomes(partition, catalog, self.tape, self.output), Timers()

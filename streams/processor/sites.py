@@ -31,7 +31,7 @@ class Site(NamedTuple):
 
 
 class Sites:
-    """The sites of one partition's requests, as of the newest catalogue, and what a kernel needs of them.
+    """The sites of requests, as of the newest catalogue, and what a kernel needs of them.
 
     Attributes
     ----------

@@ -62,19 +62,18 @@ class Timers:
 
         At its deadline nothing is due yet: an event that is late by exactly the horizon still joins.
         """
-        heap, (first, second) = self._heap, self._lanes.values()
+        heap, lanes, due = self._heap, self._lanes.values(), self.due
         while True:
-            timer = heap[0] if heap else NEVER
-            if first and first[0] < timer:
-                timer = first[0]
-            if second and second[0] < timer:
-                timer = second[0]
+            timer, lane = heap[0] if heap else NEVER, None
+            for other in lanes:
+                if other and other[0] < timer:
+                    timer, lane = other[0], other
             deadline_ms, kind, key = timer
             if deadline_ms >= stream_ms:
                 self.next_ms = deadline_ms
                 return
-            if heap and timer == heap[0]:
+            if lane is None:
                 heappop(heap)
             else:
-                self._lanes[kind].popleft()
-            self.due[kind](key, deadline_ms)
+                lane.popleft()
+            due[kind](key, deadline_ms)

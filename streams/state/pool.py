@@ -1,6 +1,7 @@
 """A bounded pool of rows of one kind, found by key."""
 
 from collections.abc import Callable, Iterator
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ FIRST_SLOTS = 1024
 EVICTED_SHARE = 64
 """A full pool drops the oldest 1/64 of its rows at once: one pass over the times pays for many rows."""
 
+_KEY = Struct("<q")
+
 
 class Pool:
-    """Rows of one dtype with a ``key`` and a time column, in one growing array.
+    """Rows of one dtype with a ``key``, first of all, and a time column, in one growing array.
 
     ``rows[slot_of[key]]`` is the row of a key. Whoever writes to a row calls ``touch``. A full pool makes
     room by dropping its oldest rows (by ``age_field``) and counts them in ``overflowed``; which rows go
@@ -46,6 +49,7 @@ class Pool:
         layout = row_struct(dtype)
         self._size = layout.size
         self._pack, self._unpack = layout.pack_into, layout.unpack_from
+        self._blank = bytes(layout.size)
         self._hold(np.zeros(min(FIRST_SLOTS, capacity), dtype))
 
     def __len__(self) -> int:
@@ -72,8 +76,9 @@ class Pool:
     def add(self, key: int) -> int:
         """Slot of a new zeroed row with that key; its caller fills it. The key must be absent."""
         slot = self._take_slot(key)
-        self.rows[slot] = np.zeros((), self.rows.dtype)
-        self.rows["key"][slot] = key
+        start = slot * self._size
+        self._bytes[start : start + self._size] = self._blank
+        _KEY.pack_into(self._bytes, start, key)
         return slot
 
     def put(self, *row: Any) -> int:
