@@ -146,7 +146,8 @@ class Tape:
                 np.frombuffer(array("q", self._notes), np.int64), state.profiles.rows, state.requests.rows,
                 state.exposures.rows, state.clicks.rows, sites.words, sites.spans, sites.candidates,
                 catalog.ads, weights.table, catalog.mask, *self._policy, self._spans, self._placed,
-                self._shares, self._p_click, self._ecpm_micros, self._reasons, self._propensity, self._buckets,
+                self._shares, self._p_click, self._ecpm_micros, self._reasons, self._propensity,
+                self._buckets,
             )  # fmt: skip
 
     def ranking(self, number: int) -> Ranking:
