@@ -11,26 +11,36 @@ ERROR_RATE = 0.05
 """Chance that a champion is ever replaced by a challenger that is no better, a reign."""
 CLIP = 1.0
 """Nats: a difference in log loss is clipped here, either way."""
+MARGIN = 0.001
+"""A challenger has to be better by more than this share of the champion's log loss: less is not worth a change,
+and of two learners of one quality either is ahead by as much for a while."""
+WARM_UP = 10_000
+"""Examples that a member learns before it is compared, for the same reason (``headrace bench promotion``)."""
 PROBATION = 50_000
 """Examples after a promotion in which a return of the champion before is a roll-back."""
 LARGEST_BET = 0.5  # of the capital, as Waudby-Smith and Ramdas 2024 advise: one loss cannot ruin
 VARIANCE_PRIOR = 0.25  # of one imagined difference, in units of CLIP; theirs, too
 SMALLEST_P = 1e-15
+LARGEST_LOSS = 5.0  # that counts for the margin: a broken champion must not raise the hurdle
 
-COUNT, SUM, DEVIATIONS, LOG_CAPITAL, BET_SUM, BET_GAIN, BET_VARIANCE = range(7)
-FIELDS = 7
+COUNT, SUM, DEVIATIONS, LOG_CAPITAL, BET_SUM, BET_GAIN, BET_VARIANCE, LOSS, WAIT = range(9)
+FIELDS = 9
 
 Floats = NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
-def observe(row: Floats, x: float, error_rate: float) -> None:
-    """Take a difference into a pair's row; ``x`` lies in [-1, 1], above 0 where the challenger was better.
+def observe(row: Floats, reference: float, other: float, weight: float, margin: float, error_rate: float) -> None:
+    """Take the champion's loss (``reference``) and a challenger's on one example into their pair's row.
 
-    The capital of somebody who bets against "the challenger is no better" is multiplied by 1 + bet x, with
-    the bet by aGRAPA (Waudby-Smith and Ramdas 2024, B.3), from what came before only. The sums of the
-    predictable plug-in empirical Bernstein sequence (theorem 2 there) give the interval that goes with it.
+    What is bet on is the gain beyond the margin: x = weight x (reference - other) - margin x the champion's
+    mean loss before, clipped. The capital of somebody who bets against "x is at most 0 in expectation" is
+    multiplied by 1 + bet x, with the bet by aGRAPA (Waudby-Smith and Ramdas 2024, B.3), from what came before
+    only. The sums of the predictable plug-in empirical Bernstein sequence (theorem 2 there) give the interval
+    that goes with it.
     """
+    hurdle = margin * row[LOSS] / row[COUNT] if row[COUNT] else 0.0
+    x = min(max((weight * (reference - other) - hurdle) / CLIP, -1.0), 1.0)
     count = row[COUNT] + 1.0
     mean = row[SUM] / count  # with one imagined difference of 0
     variance = (row[DEVIATIONS] + VARIANCE_PRIOR) / count
@@ -45,6 +55,7 @@ def observe(row: Floats, x: float, error_rate: float) -> None:
     row[COUNT] = count
     row[SUM] += x
     row[DEVIATIONS] += (x - mean) * (x - row[SUM] / (count + 1.0))
+    row[LOSS] += weight * min(reference, LARGEST_LOSS)
 
 
 @njit(cache=True, nogil=True)
@@ -73,7 +84,7 @@ def loss(p: float, label: bool, delayed: bool) -> float:
 
 @njit(cache=True, nogil=True)
 def _run(  # type: ignore[no-untyped-def]
-    rows, predictions, labels, weights, counted, champion, predecessor, first, delayed, error_rate
+    rows, predictions, labels, weights, counted, champion, predecessor, first, delayed, margin, error_rate
 ):
     """Observe examples from ``first`` on; returns where a challenger wins, and which; the end and -1 else."""
     members = rows.shape[0]
@@ -85,8 +96,11 @@ def _run(  # type: ignore[no-untyped-def]
         for j in range(members):
             if j == champion:
                 continue
-            difference = weights[i] * (reference - loss(predictions[j, i], labels[i], delayed))
-            observe(rows[j], min(max(difference / CLIP, -1.0), 1.0), error_rate)
+            if rows[j, WAIT] > 0.0:
+                rows[j, WAIT] -= 1.0
+                continue
+            other = loss(predictions[j, i], labels[i], delayed)
+            observe(rows[j], reference, other, weights[i], margin, error_rate)
             # Half of the error rate is for the way back, where there is one; the others share the rest.
             share = 1.0 / (members - 1)
             if predecessor >= 0 and members > 2:
@@ -111,7 +125,7 @@ class Succession(NamedTuple):
     examples: int
     """Examples of the reign that ended."""
     gain: float
-    """Nats an example by which the new champion was better, clipped."""
+    """Nats an example by which the new champion was better than the former and the margin, clipped."""
     lower: float
     upper: float
     """95% confidence sequence of the gain."""
@@ -120,9 +134,9 @@ class Succession(NamedTuple):
 class Contest:
     """Compares each challenger with the champion on the same examples, and promotes one that is better.
 
-    The hypothesis "in expectation the challenger's clipped log loss is no lower" is tested by betting: a
-    capital of 1 that grows by a challenger's lead is a supermartingale under it, so the chance that it ever
-    reaches 1/a is at most a (Ville 1939), however often it is looked at. A reign's error rate is shared
+    The hypothesis "in expectation the challenger's log loss is not lower by more than the margin" (clipped) is
+    tested by betting: a capital of 1 that grows by a challenger's lead is a supermartingale under it, so the
+    chance that it ever reaches 1/a is at most a (Ville 1939), however often it is looked at. A reign's error rate is shared
     between the challengers. After a change all pairs begin anew; the former champion goes on learning as a
     challenger and takes half of the error rate, so that a champion that breaks is soon rolled back.
 
@@ -137,6 +151,10 @@ class Contest:
         Whether positives were negatives before.
     error_rate
         Of a reign.
+    margin
+        Share of the champion's log loss by which a challenger has to be better.
+    warm_up
+        Examples before a member is compared.
 
     Attributes
     ----------
@@ -145,15 +163,15 @@ class Contest:
     predecessor
         The champion before; -1 is none.
     rows
-        float64[members, 7]: what is known of each pair; the champion's is empty.
+        float64[members, 9]: what is known of each pair.
 
     Examples
     --------
     >>> random = np.random.default_rng(1)
     >>> labels = random.random(3_000) < 0.1
-    >>> contest = Contest(2)
+    >>> contest = Contest(2, warm_up=1_000)
     >>> [change] = contest.update(np.stack([np.full(3_000, 0.3), np.full(3_000, 0.1)]), labels, np.ones(3_000))
-    >>> change.kind, change.champion, change.index < 200
+    >>> change.kind, change.champion, change.index < 1_200
     ('promotion', 1, True)
 
     References
@@ -162,7 +180,14 @@ class Contest:
     [^2]: Howard, S.R., Ramdas, A., McAuliffe, J. and Sekhon, J., 2021. Time-uniform, nonparametric, nonasymptotic confidence sequences. Annals of Statistics, 49(2), pp. 1055-1080
     """  # noqa: E501
 
-    def __init__(self, members: int, delayed: bool = False, error_rate: float = ERROR_RATE) -> None:
+    def __init__(
+        self,
+        members: int,
+        delayed: bool = False,
+        error_rate: float = ERROR_RATE,
+        margin: float = MARGIN,
+        warm_up: int = WARM_UP,
+    ) -> None:
         if members < 2 or not 0.0 < error_rate < 1.0:
             raise ValueError(
                 "Expected members from 2 up and an error_rate between 0 and 1, "
@@ -171,10 +196,13 @@ class Contest:
         self.members = members
         self.delayed = delayed
         self.error_rate = error_rate
+        self.margin = margin
+        self.warm_up = warm_up
         self.champion = 0
         self.predecessor = -1
         self.reign = 0
         self.rows = np.zeros((members, FIELDS))
+        self.rows[:, WAIT] = warm_up
 
     def update(
         self,
@@ -195,7 +223,7 @@ class Contest:
         while first < labels.size:
             end, winner = _run(
                 self.rows, predictions, labels, weights, counted, self.champion, self.predecessor, first,
-                self.delayed, self.error_rate,
+                self.delayed, self.margin, self.error_rate,
             )  # fmt: skip
             self.reign += int(usable[first : end + 1].sum())
             if winner >= 0:
@@ -203,8 +231,13 @@ class Contest:
             first = end + 1
         return changes
 
+    def begin(self, member: int) -> None:
+        """A member was replaced: what is known of it goes, and it warms up."""
+        self.rows[member] = 0.0
+        self.rows[member, WAIT] = self.warm_up
+
     def pair(self, member: int) -> tuple[float, float, float]:
-        """Mean gain of a challenger over the champion in nats an example, clipped, and its 95% interval."""
+        """Mean gain of a challenger beyond the margin, in nats an example, clipped, and its 95% interval."""
         row = self.rows[member]
         lower, upper = interval(row, 0.05)
         mean = float(row[SUM] / row[COUNT]) if row[COUNT] else 0.0
@@ -218,5 +251,5 @@ class Contest:
         )
         self.champion, self.predecessor = winner, self.champion
         self.reign = 0
-        self.rows[:] = 0.0
+        self.rows[:, :WAIT] = 0.0
         return change

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from models.contest import CLIP, FIELDS, LOG_CAPITAL, interval, loss, observe
+from models.contest import FIELDS, LOG_CAPITAL, interval, loss, observe
 
 VALUES = 20  # of a field
 BASE_LOGIT = -3.0
@@ -15,7 +15,7 @@ EXTRA = 0.29
 """Of the field that only a better challenger sees: a gain of 1% in log loss."""
 ALPHA, BETA, L2 = 0.1, 1.0, 1.0  # FTRL-Proximal as shipped but for its rate: these streams are short
 CERTAIN, INVERTED, SHIFTED, NOT_A_NUMBER = range(4)
-BREAKS = {"says 0.5": CERTAIN, "sign inverted": INVERTED, "off by a logit": SHIFTED, "NaN": NOT_A_NUMBER}
+BREAKS = {"says 0.5": CERTAIN, "inverts the sign": INVERTED, "is off by a logit": SHIFTED, "says NaN": NOT_A_NUMBER}
 
 
 @njit(cache=True, nogil=True)
@@ -50,7 +50,7 @@ def _effects(size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def equals(seed, events, error_rate):  # type: ignore[no-untyped-def]
+def equals(seed, events, warm_up, margin, error_rate):  # type: ignore[no-untyped-def]
     """Two learners of equal quality: the event at which the challenger would be promoted; -1 is never.
 
     Both see a common field, and each one of two fields with the same effects at other values, drawn apart. By
@@ -66,7 +66,7 @@ def equals(seed, events, error_rate):  # type: ignore[no-untyped-def]
     betting, bernstein = -1, -1
     buckets, weights = np.empty((2, 3), np.int64), np.empty((2, 3))
     losses = np.empty(2)
-    for i in range(events):
+    for i in range(warm_up + events):
         shared = np.random.randint(VALUES)
         logit = BASE_LOGIT + common[shared]
         for m in range(2):
@@ -78,18 +78,20 @@ def equals(seed, events, error_rate):  # type: ignore[no-untyped-def]
             p = 1.0 / (1.0 + math.exp(-_logit(z[m], n[m], buckets[m], weights[m])))
             losses[m] = loss(p, label, False)
             _learn(z[m], n[m], buckets[m], weights[m], p - label)
-        observe(row, min(max((losses[0] - losses[1]) / CLIP, -1.0), 1.0), error_rate)
+        if i < warm_up:
+            continue
+        observe(row, losses[0], losses[1], 1.0, margin, error_rate)
         if betting < 0 and row[LOG_CAPITAL] >= threshold:
-            betting = i
+            betting = i - warm_up + 1
         if bernstein < 0 and interval(row, error_rate)[0] > 0.0:
-            bernstein = i
+            bernstein = i - warm_up + 1
         if betting >= 0 and bernstein >= 0:
             break
     return betting, bernstein
 
 
 @njit(cache=True, nogil=True)
-def better(seed, events, warm_up, error_rate):  # type: ignore[no-untyped-def]
+def better(seed, events, warm_up, margin, error_rate):  # type: ignore[no-untyped-def]
     """A challenger that sees one field more, compared after both have learned ``warm_up`` examples.
 
     Returns the events to its promotion by betting and by the empirical Bernstein sequence (-1 is never),
@@ -115,7 +117,7 @@ def better(seed, events, warm_up, error_rate):  # type: ignore[no-untyped-def]
         if i < warm_up:
             continue
         sums += losses
-        observe(row, min(max((losses[0] - losses[1]) / CLIP, -1.0), 1.0), error_rate)
+        observe(row, losses[0], losses[1], 1.0, margin, error_rate)
         if betting < 0 and row[LOG_CAPITAL] >= threshold:
             betting = i - warm_up + 1
         if bernstein < 0 and interval(row, error_rate)[0] > 0.0:
@@ -124,7 +126,7 @@ def better(seed, events, warm_up, error_rate):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def broken(seed, events, kind, error_rate):  # type: ignore[no-untyped-def]
+def broken(seed, events, kind, margin, error_rate):  # type: ignore[no-untyped-def]
     """Events until a champion that breaks right after its promotion is rolled back; -1 is never.
 
     The predecessor says the truth, the champion the truth in the way of ``kind``; ``error_rate`` is what the
@@ -146,8 +148,7 @@ def broken(seed, events, kind, error_rate):  # type: ignore[no-untyped-def]
             said = 1.0 / (1.0 + math.exp(-logit - 1.0))
         else:
             said = np.nan
-        difference = loss(said, label, False) - loss(p, label, False)
-        observe(row, min(max(difference / CLIP, -1.0), 1.0), error_rate)
+        observe(row, loss(said, label, False), loss(p, label, False), 1.0, margin, error_rate)
         if row[LOG_CAPITAL] >= threshold:
             return i + 1
     return -1
