@@ -35,11 +35,14 @@ def _odds(p: float) -> float:
 
 @njit(cache=True, nogil=True, inline="always")
 def _bend(row: Floats, logit: float) -> float:
-    return row[SHIFT] + row[SLOPE] * (logit - ANCHOR) + ANCHOR
+    bent: float = row[SHIFT] + row[SLOPE] * (logit - ANCHOR) + ANCHOR
+    return bent
 
 
 @njit(cache=True, nogil=True)
-def _step(row: Floats, logit: float, bent: float, label: bool, w: float, delayed: bool, memory: float) -> None:
+def _step(
+    row: Floats, logit: float, bent: float, label: bool, w: float, delayed: bool, memory: float
+) -> None:
     x = logit - ANCHOR
     p = 1.0 / (1.0 + math.exp(-bent))
     keep = 1.0
@@ -74,7 +77,15 @@ def _calibrate(  # type: ignore[no-untyped-def]
         calibrated[i] = 1.0 / (1.0 + math.exp(-bent))
         if learned[i] and weights[i] != 0.0:
             _step(row, overall, bent, labels[i], weights[i], delayed, memory)
-            _step(state[0], logit, min(max(overall, -MAX_LOGIT), MAX_LOGIT), labels[i], weights[i], delayed, memory)
+            _step(
+                state[0],
+                logit,
+                min(max(overall, -MAX_LOGIT), MAX_LOGIT),
+                labels[i],
+                weights[i],
+                delayed,
+                memory,
+            )
     return calibrated
 
 
@@ -171,7 +182,7 @@ class Calibration:
         weights: Floats,
         learned: NDArray[np.bool_],
     ) -> Floats:
-        if segments.size and not (0 <= segments.min() and segments.max() < self.segments):
+        if segments.size and not (segments.min() >= 0 and segments.max() < self.segments):
             raise ValueError(
                 f"Expected segments from 0 to {self.segments - 1}, got {segments.min()} to {segments.max()}"
             )

@@ -30,7 +30,9 @@ Floats = NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
-def observe(row: Floats, reference: float, other: float, weight: float, margin: float, error_rate: float) -> None:
+def observe(
+    row: Floats, reference: float, other: float, weight: float, margin: float, error_rate: float
+) -> None:
     """Take the champion's loss (``reference``) and a challenger's on one example into their pair's row.
 
     What is bet on is the gain beyond the margin: x = weight x (reference - other) - margin x the champion's
@@ -116,7 +118,7 @@ def _run(  # type: ignore[no-untyped-def]
 class Succession(NamedTuple):
     """A change of the champion."""
 
-    index: int
+    place: int
     """The example after which it changed, of those that were given."""
     kind: Literal["promotion", "rollback"]
     champion: int
@@ -171,7 +173,7 @@ class Contest:
     >>> labels = random.random(3_000) < 0.1
     >>> contest = Contest(2, warm_up=1_000)
     >>> [change] = contest.update(np.stack([np.full(3_000, 0.3), np.full(3_000, 0.1)]), labels, np.ones(3_000))
-    >>> change.kind, change.champion, change.index < 1_200
+    >>> change.kind, change.champion, change.place < 1_200
     ('promotion', 1, True)
 
     References
@@ -243,11 +245,18 @@ class Contest:
         mean = float(row[SUM] / row[COUNT]) if row[COUNT] else 0.0
         return CLIP * mean, CLIP * lower, CLIP * upper
 
-    def _succeed(self, index: int, winner: int) -> Succession:
+    def _succeed(self, place: int, winner: int) -> Succession:
         gain, lower, upper = self.pair(winner)
         returns = winner == self.predecessor and self.reign <= PROBATION
         change = Succession(
-            index, "rollback" if returns else "promotion", winner, self.champion, self.reign, gain, lower, upper
+            place,
+            "rollback" if returns else "promotion",
+            winner,
+            self.champion,
+            self.reign,
+            gain,
+            lower,
+            upper,
         )
         self.champion, self.predecessor = winner, self.champion
         self.reign = 0

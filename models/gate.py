@@ -8,19 +8,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.features import AD, FEATURES, WORDS
-from models.hashing import MISSING, bucket_of
+from models.hashing import MISSING, bucket_of, mix
 
 SOURCES = ("own", "foreign")
 MAX_WEIGHT = 1e6
 """Of an example, either way: negatives kept at one in a million; sums stay finite."""
 
 STEP = 100  # examples of a source between two looks
-QUICK, SLOW, REFERENCE = 5.0, 100.0, 1000.0  # steps after which one counts 1/e: 500, 10,000 and 100,000 examples
+QUICK, SLOW, REFERENCE = (
+    5.0,
+    100.0,
+    1000.0,
+)  # steps after which one counts 1/e: 500, 10,000 and 100,000 examples
 FIRST_STEPS = 100
 """Steps before anything but unusable examples can close the gate: there is nothing to hold them against."""
 CALM_STEPS = 10  # without a reason, before it opens again
-PATIENCE_STEPS = 1000
-"""After 100,000 examples behind a gate that closed on what is unusual, not wrong, this is the new usual."""
+PATIENCE_MS = 86_400_000.0
+"""After a day of event time behind a gate that closed on what is unusual, not wrong, this is the new usual."""
 
 UNUSABLE_SHARE = 0.05
 MISSING_SHARE = 0.5
@@ -34,7 +38,9 @@ DEVIATIONS = 6.0  # and what chance could do to it
 USABLE, UNUSABLE, MISSING_FIELD, DISTINCT_VALUES, RATE_HIGH, RATE_LOW = range(6)
 REASONS = ("", "unusable", "missing_field", "distinct_values", "label_rate_high", "label_rate_low")
 
-SEEN, POSITIVE, BAD, WIDE, STEPS, REASON, CALM, CLOSED, QUICK_RATE, SLOW_RATE, USUAL_RATE, QUICK_BAD = range(12)
+SEEN, POSITIVE, BAD, WIDE, STEPS, REASON, CALM, CLOSED, QUICK_RATE, SLOW_RATE, USUAL_RATE, QUICK_BAD = range(
+    12
+)
 COUNTERS = 12
 IN_STEP, QUICK_SHARE, USUAL_SHARE = range(3)
 BITMAP_BITS = 256
@@ -115,7 +121,19 @@ def _count_bits(word: np.uint64) -> int:
 
 @njit(cache=True, nogil=True)
 def _pass(  # type: ignore[no-untyped-def]
-    counters, missing, distinct, bitmaps, absent, buckets, offsets, labels, weights, sources, learned, changes
+    counters,
+    missing,
+    distinct,
+    bitmaps,
+    absent,
+    buckets,
+    offsets,
+    labels,
+    weights,
+    sources,
+    ts_ms,
+    learned,
+    changes,
 ):
     """Judge examples in order; returns how many rows of ``changes`` were filled."""
     changed = 0
@@ -136,8 +154,8 @@ def _pass(  # type: ignore[no-untyped-def]
                 bucket = buckets[offsets[i] + field]
                 if bucket == absent[field]:
                     missing[s, field, IN_STEP] += 1.0
-                bit = (bucket * np.uint32(2654435761)) >> np.uint32(24)  # Knuth's multiplicative hash
-                bitmaps[s, field, bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
+                bit = mix(np.uint64(bucket)) & np.uint64(BITMAP_BITS - 1)
+                bitmaps[s, field, bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
         if row[SEEN] < STEP:
             continue
         _end_step(row, missing[s], distinct[s], bitmaps[s])
@@ -147,17 +165,18 @@ def _pass(  # type: ignore[no-untyped-def]
         if reason != USABLE:
             row[CALM] = 0.0
             if not closed:
-                row[REASON], row[CLOSED], kind = reason, 0.0, 1
+                row[REASON], row[CLOSED], kind = reason, ts_ms[i], 1
         elif closed:
             row[CALM] += 1.0
             if row[CALM] >= CALM_STEPS:
                 row[REASON], kind = USABLE, 2
         if reason == USABLE and not closed:
-            _accept(row, missing[s], distinct[s], max(1.0 - math.exp(-1.0 / REFERENCE), 1.0 / (row[STEPS] + 1.0)))
+            _accept(
+                row, missing[s], distinct[s], max(1.0 - math.exp(-1.0 / REFERENCE), 1.0 / (row[STEPS] + 1.0))
+            )
             row[STEPS] += 1.0
         elif row[REASON] != USABLE:
-            row[CLOSED] += 1.0
-            if row[CLOSED] >= PATIENCE_STEPS and reason > UNUSABLE:
+            if ts_ms[i] - row[CLOSED] >= PATIENCE_MS and reason > UNUSABLE:
                 row[REASON], kind = USABLE, 3
                 row[USUAL_RATE] = row[SLOW_RATE]
                 row[QUICK_RATE] = row[SLOW_RATE]
@@ -178,7 +197,7 @@ def _pass(  # type: ignore[no-untyped-def]
 class Passage(NamedTuple):
     """A change of the gate."""
 
-    index: int
+    place: int
     """The example after which it changed, of those that were given."""
     source: str
     kind: Literal["closed", "opened", "accepted"]
@@ -199,7 +218,7 @@ class Gate:
     distinct values in a field that used to have few, and the label rate: quickly for too many positives,
     slowly for too few, since negatives come in bursts when windows close. Behind a closed gate examples are
     scored and not learned from; it opens after 1,000 examples without a reason. A real change of habits
-    would keep it closed for ever, so after 100,000 examples it is accepted.
+    would keep it closed for ever, so after a day of event time it is accepted.
 
     Memory is fixed, the state a function of the examples in order, however they are cut into batches.
     Examples of another width than the feature spec's are judged by weight and label alone.
@@ -223,8 +242,9 @@ class Gate:
     >>> gate, random = Gate(bits=18), np.random.default_rng(1)
     >>> offsets, sources = np.zeros(30_001, np.int64), np.zeros(30_000, np.int64)
     >>> labels = random.random(30_000) < np.where(np.arange(30_000) < 20_000, 0.03, 0.5)
-    >>> learned, [change] = gate.check(np.empty(0, np.uint32), offsets, labels, np.ones(30_000), sources)
-    >>> change.kind, change.reason, change.index, int(learned.sum())
+    >>> rows = np.empty(0, np.uint32), offsets
+    >>> learned, [change] = gate.check(*rows, labels, np.ones(30_000), sources, np.arange(30_000))
+    >>> change.kind, change.reason, change.place, int(learned.sum())
     ('closed', 'label_rate_high', 20099, 20100)
     """
 
@@ -246,17 +266,18 @@ class Gate:
         labels: NDArray[np.bool_],
         weights: Floats,
         sources: NDArray[np.int64],
+        ts_ms: NDArray[np.int64],
     ) -> tuple[NDArray[np.bool_], list[Passage]]:
         """Judge n examples in order: whether each may be learned from, bool[n], and how the gate changed.
 
         ``buckets`` and ``offsets`` are compressed sparse rows as for ``FTRLProximal``; ``sources``, int64[n],
-        are places in ``SOURCES``.
+        are places in ``SOURCES``; ``ts_ms``, int64[n], is event time.
         """
         learned = np.empty(labels.size, np.bool_)
         changes = np.empty((labels.size // STEP + len(SOURCES) + 1, 7))
         count = _pass(
             self.counters, self.missing, self.distinct, self.bitmaps, self._absent,
-            buckets, offsets, labels, weights, sources, learned, changes,
+            buckets, offsets, labels, weights, sources, ts_ms, learned, changes,
         )  # fmt: skip
         return learned, [_passage(row) for row in changes[:count].tolist()]
 
@@ -284,10 +305,10 @@ class Gate:
 
 
 def _passage(row: list[float]) -> Passage:
-    index, source, kind, reason, field = (int(value) for value in row[:5])
+    place, source, kind, reason, field = (int(value) for value in row[:5])
     kinds: tuple[Literal["closed", "opened", "accepted"], ...] = ("closed", "opened", "accepted")
     return Passage(
-        index=index,
+        place=place,
         source=SOURCES[source],
         kind=kinds[kind - 1],
         reason=REASONS[reason],

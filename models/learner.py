@@ -92,15 +92,21 @@ class Learner:
         place = "snapshot" if is_snapshot else f"delta/{self._deltas}"
         follows = -1 if is_snapshot else self._published_version
         records: dict[str, bytes | None] = {}
+        watched: list[tuple[str, bytes | None]] = []  # an hour that closed may have the key of one that runs
         for task, learner in self.tasks.items():
             for model, part in learner.take_parts(kind, self.version, follows):
                 records[f"{task}/{model}/{place}/{part.part}"] = encode_model_record(part)
             for key, progress in learner.reports(self.version):
                 records[f"{task}/progress/{key}"] = encode_model_record(progress)
+            watched += (
+                (f"{task}/{key}", encode_model_record(record))
+                for key, record in learner.watch_records(self.version)
+            )
         self._published_version = self.version
-        stale = self._keys - records.keys() if is_snapshot else set()
-        self._keys = (self._keys | records.keys()) - stale
-        return [*records.items(), *((key, None) for key in sorted(stale))]
+        keys = records.keys() | {key for key, _ in watched}
+        stale = {key for key in self._keys - keys if not _is_kept(key)} if is_snapshot else set()
+        self._keys = (self._keys | keys) - stale
+        return [*records.items(), *watched, *((key, None) for key in sorted(stale))]
 
     def restore(self, records: Iterable[tuple[str, bytes | None]]) -> None:
         """Take up the state from the topic `model`, read from its beginning to its end.
@@ -125,3 +131,8 @@ class Learner:
         for learner in self.tasks.values():
             learner.resume()
         self.version = self._published_version = versions[0]
+
+
+def _is_kept(key: str) -> bool:
+    """Whether a record of the topic stays for good: the audit of changes."""
+    return key.split("/")[1] == "change"

@@ -122,7 +122,7 @@ class Population:
         changes = self.contest.update(predictions, labels, weights)
         said = predictions[champion].copy()
         for change in changes:
-            said[change.index + 1 :] = predictions[change.champion, change.index + 1 :]
+            said[change.place + 1 :] = predictions[change.champion, change.place + 1 :]
         if changes:
             self._regroup()
         return said, changes

@@ -142,7 +142,9 @@ def calibration_error(bins: Floats) -> tuple[float, float, float]:
     share = weight / weight.sum() if used.size else weight
     bias = _folded_normal_mean(gap, sigma) - gap
     ece = float(share @ gap)
-    noise = NULL_MEAN * float(share @ sigma) + 2.0 * NULL_SD * math.sqrt(float((share * sigma) @ (share * sigma)))
+    noise = NULL_MEAN * float(share @ sigma) + 2.0 * NULL_SD * math.sqrt(
+        float((share * sigma) @ (share * sigma))
+    )
     return ece, max(float(share @ (gap - bias)), 0.0), noise
 
 

@@ -9,16 +9,26 @@ from numpy.typing import NDArray
 
 from models.challenger import Challenger
 from models.ftrl import FTRLProximal
+from models.gate import MAX_WEIGHT
 from models.hashing import stable_key
 from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts
 from models.progressive import Progressive
 from models.running_mean import RunningMean
+from models.watch import TaskWatch, WatchRecord
 from schemas.examples import Example
-from schemas.model import LinearWeights, Progress, Task, Weights
+from schemas.model import (
+    Calibrated,
+    Change,
+    LinearWeights,
+    ModelRecord,
+    Progress,
+    Quality,
+    Task,
+    Watch,
+    Weights,
+)
 
 FTRL, RIVER_LR, MEAN = "ftrl", "river-lr", "mean"
-
-MAX_WEIGHT = 1e6  # of an example: negatives kept at one in a million; the sums of progress stay finite
 
 
 class TaskLearner:
@@ -37,6 +47,7 @@ class TaskLearner:
             Progressive(RIVER_LR, delayed, challenger_sample, challenger_sample),
             Progressive(MEAN, delayed, challenger_sample),
         ]
+        self.watch = TaskWatch(task, champion.bits, delayed != "none")
         self._ts_ms = 0
         self._unusable = 0
         self._champion_parts: Assembly[Weights] = Assembly()
@@ -50,16 +61,26 @@ class TaskLearner:
 
     def learn(self, examples: Sequence[Example]) -> None:
         """Learn examples of this task in order."""
-        usable = [example for example in examples if abs(example.weight) <= MAX_WEIGHT]
-        self._unusable += len(examples) - len(usable)
-        if not usable:
+        if not examples:
             return
-        buckets, offsets = to_rows([example.buckets for example in usable])
-        labels = np.array([example.label for example in usable], np.bool_)
-        weights = np.array([example.weight for example in usable], np.float64)
-        predictions = self.champion.learn_many_hashed(buckets, offsets, labels, weights)
-        means = self.null_model.learn_many(labels, weights)
+        buckets, offsets = to_rows([example.buckets for example in examples])
+        labels = np.array([example.label for example in examples], np.bool_)
+        weights = np.array([example.weight for example in examples], np.float64)
+        learned = self.watch.admit(examples, buckets, offsets, labels, weights)
+        usable = examples
+        kept = np.abs(weights) <= MAX_WEIGHT
+        if not kept.all():
+            usable = [examples[i] for i in np.flatnonzero(kept).tolist()]
+            self._unusable += len(examples) - len(usable)
+            if not usable:
+                return
+            buckets, offsets = to_rows([example.buckets for example in usable])
+            labels, weights, learned = labels[kept], weights[kept], learned[kept]
+        teaching = np.where(learned, weights, 0.0)  # a weight of 0 leaves a learner's weights as they are
+        predictions = self.champion.learn_many_hashed(buckets, offsets, labels, teaching)
+        means = self.null_model.learn_many(labels, weights)  # what it is held against has no gate
         self._overall.update(predictions, labels, weights)
+        self.watch.observe(usable, predictions, labels, weights, learned)
         self._ts_ms = max(self._ts_ms, max(example.ts_ms for example in usable))
         if self.challenger is None:
             return
@@ -70,7 +91,7 @@ class TaskLearner:
             return
         challenged = np.array(
             [
-                self.challenger.learn(usable[i].buckets, bool(usable[i].label), usable[i].weight)
+                self.challenger.learn(usable[i].buckets, bool(usable[i].label), float(teaching[i]))
                 for i in sample
             ]
         )
@@ -99,7 +120,11 @@ class TaskLearner:
             for progressive in self._sampled:
                 yield f"{progressive.model}/sample", progressive.report(self.task, version, self._ts_ms)
 
-    def take(self, record: Weights | LinearWeights | Progress) -> None:
+    def watch_records(self, version: int) -> Iterator[tuple[str, WatchRecord]]:
+        """End of the key, and record, of what watches over the champion."""
+        yield from self.watch.records(version)
+
+    def take(self, record: ModelRecord) -> None:
         """Take the next record of the topic into the state."""
         match record:
             case Weights():
@@ -111,13 +136,15 @@ class TaskLearner:
                     self.challenger.restore(parts)
             case Progress():
                 self._reported[record.model, record.scored_share] = record
+            case Calibrated() | Watch() | Quality() | Change():
+                self.watch.take(record)
 
     def versions(self) -> set[int]:
         """Versions of what was taken; a challenger that the topic does not hold starts anew."""
         versions = {self._champion_parts.version}
         if self.challenger is not None and self._challenger_parts.version >= 0:
             versions.add(self._challenger_parts.version)
-        return versions
+        return versions | self.watch.versions()
 
     def resume(self) -> None:
         """Go on from the progress that was reported at the version of the weights."""
@@ -126,6 +153,7 @@ class TaskLearner:
             if progress is not None and progress.version == self._champion_parts.version:
                 progressive.restore(progress)
                 self._ts_ms = progress.ts_ms
+        self.watch.resume(self._champion_parts.version)
         overall = self._overall.report(self.task, self._champion_parts.version, self._ts_ms)
         self.null_model.positives, self.null_model.trials = overall.label_sum, overall.weight_sum
 

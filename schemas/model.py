@@ -1,8 +1,9 @@
 """What the learner tells the workers and the analysts; topic `model`, one partition, compacted.
 
 Keys are ``<task>/<model>/snapshot/<part>``, ``<task>/<model>/delta/<number since the snapshot>/<part>``
-and ``<task>/progress/<model>[/sample]``; a snapshot deletes the keys that it makes useless. Arrays are
-little-endian, base64 in JSON.
+``<task>/progress/<model>[/sample]``, ``<task>/calibration``, ``<task>/watch``,
+``<task>/quality/<model>/<segment>/<hour of the day>`` and ``<task>/change/<version>-<number>``; a snapshot deletes
+the keys that it makes useless, but for changes, which are kept. Arrays are little-endian, base64 in JSON.
 """
 
 from typing import Literal
@@ -94,7 +95,113 @@ class Progress(Struct, frozen=True, tag="progress"):
     label_sum: float
 
 
-ModelRecord = Weights | LinearWeights | Progress
+class Calibrated(Struct, frozen=True, tag="calibration"):
+    """State of the calibration of the champion's predictions (``models.calibration``) at a version."""
+
+    task: Task
+    version: int
+    segments: int
+    state: bytes
+    """float64, five a row, the task's own row first: shift and slope of the logit, and their curvature."""
+
+
+class Watch(Struct, frozen=True, tag="watch"):
+    """What the learner's gate, its drift detector and its clock know at a version."""
+
+    task: Task
+    version: int
+    gate: bytes
+    """State of ``models.gate.Gate``."""
+    drift_blocks: bytes
+    """float64: mean log losses that the drift detector was fed."""
+    drift_sum: float
+    """Of the block that is not full."""
+    drift_count: int
+    drifts: int
+    hour_ms: int
+    """Start of the hour that ``Quality`` counts in; -1 before there is one."""
+
+
+class Quality(Struct, frozen=True, tag="quality"):
+    """Progressive quality of one model on one segment in one hour, with its reliability table.
+
+    An example counts in the hour that the newest event time had come to when its label came. Under delayed
+    labels (cvr) a conversion takes the negative of its click back, at the prediction of then. Figures that are
+    not defined are None.
+    """
+
+    task: Task
+    model: str
+    """``ftrl`` (as learned) or ``ftrl-calibrated`` (as calibrated for serving)."""
+    segment: str
+    """``all``, ``own`` or ``foreign`` (the source)."""
+    hour_ms: int
+    """Start of the hour, UTC."""
+    version: int
+    """The newest of an hour counts."""
+    threshold: float
+    """Of the probability, for precision, recall and F1."""
+    weight: float
+    """Sum of weights: examples, where each has the weight 1."""
+    base_rate: float | None
+    log_loss: float | None
+    """Nats an example."""
+    relative_information_gain: float | None
+    """1 - log loss / entropy of the base rate."""
+    auc: float | None
+    """Over the bins: two predictions of one bin are a tie."""
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    calibration: float | None
+    """Sum of predictions / sum of labels."""
+    ece: float | None
+    """Expected calibration error over the bins."""
+    ece_debiased: float | None
+    """Less what chance adds (Kumar, Liang and Ma 2019)."""
+    ece_noise: float | None
+    """A calibrated model's ``ece_debiased`` stays below it in 97% of cases."""
+    bin: list[int]
+    """Bins that are used: bin ``b`` has the logits from -8 + b/4 to -8 + (b + 1)/4; the outermost take the rest."""
+    bin_weight: list[float]
+    """Sums of the bin: weights, squared weights with their sign, weighted predictions, weighted labels."""
+    bin_weight_sq: list[float]
+    bin_prediction: list[float]
+    bin_label: list[float]
+    loss_sum: float
+    """With the next three and the bins, what the figures go on from after a restart."""
+    true_positive: float
+    false_positive: float
+    false_negative: float
+
+
+class Change(Struct, frozen=True, tag="change"):
+    """Something that the learner has noticed or changed by itself: an alert, and its audit."""
+
+    task: Task
+    version: int
+    """The version in which it is first seen."""
+    number: int
+    """Within the version."""
+    ts_ms: int
+    """Event time of the example that brought it about."""
+    example_id: str
+    """That example."""
+    kind: Literal["gate_closed", "gate_opened", "gate_accepted", "drift"]
+    """``gate_accepted``: opened because what was unusual has become usual."""
+    source: str
+    """Whose examples are not learned from, or are again; empty where it is about all."""
+    reason: str
+    """What the gate closed on: unusable, missing_field, distinct_values, label_rate_high, label_rate_low."""
+    field: str
+    """The feature it is about, if any."""
+    seen: float
+    """What was seen: a share, a rate, for drift the log loss."""
+    usual: float
+    """What it is held against."""
+
+
+ModelRecord = Weights | LinearWeights | Progress | Calibrated | Watch | Quality | Change
 
 decode_model_record = Decoder(ModelRecord).decode
 

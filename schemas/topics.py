@@ -9,7 +9,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.decisions import Decision
 from schemas.events import Click, Exposure, Purchase, Refund, View
 from schemas.examples import Example
-from schemas.model import LinearWeights, Progress, Weights
+from schemas.model import Calibrated, Change, LinearWeights, Progress, Quality, Watch, Weights
 from schemas.outcomes import Outcome
 
 
@@ -99,9 +99,10 @@ MODEL = Topic(
     partitions="one",
     cleanup="compact",
     direction="out",
-    description="State of the models, and their progressive quality.",
-    key="<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part> or <task>/progress/<model>",
-    messages=(Weights, LinearWeights, Progress),
+    description="State of the models, their progressive quality, and what the learner noticed or changed.",
+    key="<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part>, <task>/progress/<model>, "
+    "<task>/calibration, <task>/watch, <task>/quality/<model>/<segment>/<hour> or <task>/change/<version>-<number>",
+    messages=(Weights, LinearWeights, Progress, Calibrated, Watch, Quality, Change),
 )
 DEAD_LETTERS = Topic(
     name="dead-letters",

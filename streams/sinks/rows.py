@@ -9,7 +9,7 @@ import msgspec
 from schemas import topics
 from schemas.dead_letters import DeadLetter, decode_dead_letter
 from schemas.decisions import Candidates, Decision, decode_decision
-from schemas.model import Progress, decode_model_record
+from schemas.model import Change, Progress, Quality, decode_model_record
 from schemas.outcomes import Outcome, decode_outcome
 
 Columns = dict[str, list[Any]]
@@ -23,39 +23,51 @@ class RowsError(ValueError):
 
 class _Table(msgspec.Struct, frozen=True):
     name: str
-    decode: Callable[[bytes], Any]
     struct: type[msgspec.Struct]
     shape: Callable[[list[Any]], Columns]
 
 
-def columns(topic: str, partition: int, records: Sequence[Record]) -> tuple[str, Columns]:
-    """The table that a topic's records go to, and the records as its columns.
+class _Destination(msgspec.Struct, frozen=True):
+    decode: Callable[[bytes], Any]
+    tables: tuple[_Table, ...]
+
+
+def blocks(topic: str, partition: int, records: Sequence[Record]) -> dict[str, Columns]:
+    """A topic's records as columns of the tables that they go to; a table without rows is left out.
 
     Args:
         topic: One of ``decisions``, ``outcomes``, ``dead-letters`` and ``model``.
         partition: Becomes ``topic_partition``.
-        records: The offset becomes ``topic_offset``. Of ``model`` only progress has a row.
+        records: The offset becomes ``topic_offset``. Of ``model`` progress, quality and changes have rows.
 
     Raises:
         RowsError: A value cannot be decoded; names the record, holds nothing of the value.
         KeyError: The topic has no table.
     """
-    table = TABLES[topic]
-    offsets, structs = [], []
+    destination = TOPICS[topic]
+    found: dict[type[msgspec.Struct], tuple[list[int], list[Any]]] = {
+        table.struct: ([], []) for table in destination.tables
+    }
     for offset, value in records:
         if value is None:
             continue
         try:
-            struct = table.decode(value)
+            struct = destination.decode(value)
         except msgspec.DecodeError as error:
             raise RowsError(f"{topic}, partition {partition}, offset {offset}: {error}") from None
-        if isinstance(struct, table.struct):
+        if type(struct) in found:
+            offsets, structs = found[type(struct)]
             offsets.append(offset)
             structs.append(struct)
-    built = table.shape(structs)
-    built["topic_partition"] = [partition] * len(offsets)
-    built["topic_offset"] = offsets
-    return table.name, built
+    built = {}
+    for table in destination.tables:
+        offsets, structs = found[table.struct]
+        if offsets:
+            columns = table.shape(structs)
+            columns["topic_partition"] = [partition] * len(offsets)
+            columns["topic_offset"] = offsets
+            built[table.name] = columns
+    return built
 
 
 def _transposed(structs: list[Any], fields: Sequence[str]) -> Columns:
@@ -87,10 +99,27 @@ def _progress(progress: list[Progress]) -> Columns:
     return _transposed(progress, Progress.__struct_fields__)
 
 
-TABLES = {
-    topics.DECISIONS.name: _Table("decisions", decode_decision, Decision, _decisions),
-    topics.OUTCOMES.name: _Table("outcomes", decode_outcome, Outcome, _outcomes),
-    topics.DEAD_LETTERS.name: _Table("dead_letters", decode_dead_letter, DeadLetter, _dead_letters),
-    topics.MODEL.name: _Table("model_progress", decode_model_record, Progress, _progress),
+def _quality(quality: list[Quality]) -> Columns:
+    return _transposed(quality, Quality.__struct_fields__)
+
+
+def _changes(changes: list[Change]) -> Columns:
+    return _transposed(changes, Change.__struct_fields__)
+
+
+TOPICS = {
+    topics.DECISIONS.name: _Destination(decode_decision, (_Table("decisions", Decision, _decisions),)),
+    topics.OUTCOMES.name: _Destination(decode_outcome, (_Table("outcomes", Outcome, _outcomes),)),
+    topics.DEAD_LETTERS.name: _Destination(
+        decode_dead_letter, (_Table("dead_letters", DeadLetter, _dead_letters),)
+    ),
+    topics.MODEL.name: _Destination(
+        decode_model_record,
+        (
+            _Table("model_progress", Progress, _progress),
+            _Table("model_quality", Quality, _quality),
+            _Table("model_changes", Change, _changes),
+        ),
+    ),
 }
 """What becomes of a topic's records."""

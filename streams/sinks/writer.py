@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from uuid import uuid4
 
-from streams.sinks.rows import Record, columns
+from streams.sinks.rows import Columns, Record, blocks
 from streams.sinks.store import Store, UncertainError
 
 FIRST_PAUSE_S = 0.5
@@ -52,18 +52,21 @@ class Writer:
             again: Somebody may have sent this very range before.
 
         Returns:
-            Rows written; of `model` only progress becomes rows.
+            Rows written; of `model` weights and states have none.
 
         Raises:
             RefusedError: The store cannot take the block, now or ever: a column that is not there, say.
             RowsError: A record cannot be decoded.
             StoppedError: ``wait`` ended the writing.
         """
-        table, block = columns(topic, partition, records)
-        rows = len(block["topic_offset"])
-        if not rows:
-            return 0
         token = f"{topic}:{partition}:{records[0][0]}-{records[-1][0]}"
+        return sum(
+            self._insert(table, partition, block, token, again)
+            for table, block in blocks(topic, partition, records).items()
+        )
+
+    def _insert(self, table: str, partition: int, block: Columns, token: str, again: bool) -> int:
+        """Insert one table's rows of a range until they are there; each table has tokens of its own."""
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -74,7 +77,7 @@ class Writer:
                 again = True
                 log.warning("Block %s is sent again in %g s: %s", token, pause_s, error)
             else:
-                return rows
+                return len(block["topic_offset"])
             if self._wait(pause_s):
                 raise StoppedError(f"Block {token} was given up: the writer stops")
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

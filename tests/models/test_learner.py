@@ -24,7 +24,7 @@ def examples_of(seed, count, bits=5):
         Example(
             example_id=f"{i}-{seed}",
             task="ctr" if random.random() < 0.7 else "cvr",
-            ts_ms=1_700_000_000_000 + i,
+            ts_ms=1_700_000_000_000 + i * 400_000,
             label=int(random.random() < 0.3),
             weight=float(random.choice([1.0, 1.0, 0.25, 0.0])),
             source="own",
@@ -45,9 +45,18 @@ def state(learner):
             models.challenger.model.optimizer.n_iterations,
             (models.null_model.positives, models.null_model.trials),
             [without_auc(progress) for _, progress in models.reports(learner.version)],
+            models.watch.calibration.state.tobytes(),
+            models.watch.gate.state(),
+            models.watch.detector and models.watch.detector.state(),
+            running_hour(models.watch.quality),
         )
         for task, models in learner.tasks.items()
     }
+
+
+def running_hour(quality):
+    """What an hour that has not closed is known by."""
+    return quality.hour_ms, quality._bins.tobytes(), quality._sums.tobytes()
 
 
 def without_auc(progress):
@@ -247,9 +256,8 @@ def test_without_a_sample_there_is_no_challenger():
     """A sample of 0 leaves only the champion's records."""
     learner = Learner(**{**SETTINGS, "challenger_sample": 0.0})
     learner.learn(examples_of(1, 9), 9)
-    assert {"ctr/ftrl", "ctr/progress", "cvr/ftrl", "cvr/progress"} == {
-        "/".join(key.split("/")[:2]) for key, _ in learner.publish()
-    }
+    kinds = {key.split("/")[1] for key, _ in learner.publish()}
+    assert {"ftrl", "progress", "calibration", "watch", "quality"} == kinds
 
 
 @pytest.mark.parametrize("weight", [-1e7, 1e7, math.nan, math.inf])

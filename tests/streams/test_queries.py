@@ -56,6 +56,12 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
             "refunded": 0,
         },
     ],
+    "model_changes": [
+        {"task": "ctr", "kind": "gate_closed", "source": "own", "reason": "label_rate_high", "seen": 0.5},
+    ],
+    "model_hours": [
+        {"task": "ctr", "model": "ftrl", "segment": "all", "weight": 4, "calibration": 1.2, "recall": 1},
+    ],
     "model_quality": [
         {"task": "ctr", "model": "ftrl", "version": 100, "log_loss": 0.3, "of_null": 0.75, "auc": None},
         {"task": "ctr", "model": "mean", "version": 100, "log_loss": 0.4, "of_null": 1},

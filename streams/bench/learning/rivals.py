@@ -1,4 +1,4 @@
-"""Pairs of learners on drawn streams, thousands of which fit into a bench: champion and challenger as kernels."""
+"""Pairs of learners on drawn streams, as kernels, so that thousands of streams fit into a bench."""
 
 import math
 
@@ -15,7 +15,12 @@ EXTRA = 0.29
 """Of the field that only a better challenger sees: a gain of 1% in log loss."""
 ALPHA, BETA, L2 = 0.1, 1.0, 1.0  # FTRL-Proximal as shipped but for its rate: these streams are short
 CERTAIN, INVERTED, SHIFTED, NOT_A_NUMBER = range(4)
-BREAKS = {"says 0.5": CERTAIN, "inverts the sign": INVERTED, "is off by a logit": SHIFTED, "says NaN": NOT_A_NUMBER}
+BREAKS = {
+    "says 0.5": CERTAIN,
+    "inverts the sign": INVERTED,
+    "is off by a logit": SHIFTED,
+    "says NaN": NOT_A_NUMBER,
+}
 
 
 @njit(cache=True, nogil=True)

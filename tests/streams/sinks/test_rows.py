@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.decisions import Decision
-from schemas.model import Progress
+from schemas.model import Change, Progress, Quality
 from schemas.outcomes import Outcome
-from streams.sinks.rows import RowsError, columns
+from streams.sinks.rows import RowsError, blocks
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 INTEGER = st.integers(-(2**62), 2**62)
@@ -22,6 +22,8 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: INTEGER,
     float: FLOAT,
     float | None: st.none() | FLOAT,
+    list[int]: st.lists(INTEGER, max_size=3),
+    list[float]: st.lists(FLOAT, max_size=3),
     dict[str, list[str]]: st.dictionaries(TEXT, st.lists(TEXT, max_size=3), max_size=3),
     dict[str, float]: st.dictionaries(TEXT, FLOAT, max_size=3),
 }
@@ -56,7 +58,11 @@ def documents(struct: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]
 
 def rows(topic: str, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of values at offsets 100, 101 and so on of partition 3."""
-    _, built = columns(topic, 3, [(100 + i, orjson.dumps(value)) for i, value in enumerate(values)])
+    tables = blocks(topic, 3, [(100 + i, orjson.dumps(value)) for i, value in enumerate(values)])
+    if not values:
+        assert {} == tables
+        return []
+    [built] = tables.values()
     return [dict(zip(built, row, strict=True)) for row in zip(*built.values(), strict=True)]
 
 
@@ -88,6 +94,25 @@ def test_progress_is_its_fields(values: list[dict[str, Any]]) -> None:
     """Every field comes through unchanged, but the tag."""
     tagged = [{"type": "progress"} | value for value in values]
     assert [value | record(i) for i, value in enumerate(values)] == rows("model", tagged)
+
+
+@given(st.lists(documents(Quality), max_size=3))
+def test_quality_is_its_fields(values: list[dict[str, Any]]) -> None:
+    """Every field comes through unchanged, but the tag."""
+    tagged = [{"type": "quality"} | value for value in values]
+    assert [value | record(i) for i, value in enumerate(values)] == rows("model", tagged)
+
+
+@given(documents(Progress), documents(Quality), documents(Change))
+def test_a_topic_may_have_several_tables(
+    progress: dict[str, Any], quality: dict[str, Any], change: dict[str, Any]
+) -> None:
+    """Each kind of record goes to its own table, under its own offset."""
+    values = [{"type": "change"} | change, {"type": "quality"} | quality, {"type": "progress"} | progress]
+    tables = blocks("model", 0, [(i, orjson.dumps(value)) for i, value in enumerate(values)])
+    assert {"model_progress": [2], "model_quality": [1], "model_changes": [0]} == {
+        table: built["topic_offset"] for table, built in tables.items()
+    }
 
 
 @given(st.binary(max_size=20))
@@ -123,12 +148,12 @@ def test_weights_and_deletions_have_no_row() -> None:
     weights = {"type": "linear", "task": "ctr", "kind": "snapshot", "version": 1, "follows": -1, "part": 0}
     weights |= {"parts": 1, "buckets": "", "weights": "", "intercept": 0.0, "steps": 1}
     records = [(5, orjson.dumps(weights)), (6, None), (9, orjson.dumps(progress))]
-    table, built = columns("model", 0, records)
+    [(table, built)] = blocks("model", 0, records).items()
     assert ("model_progress", [9], ["mean"]) == (table, built["topic_offset"], built["model"])
 
 
 def test_an_unfit_record_is_named_without_its_value() -> None:
     """Topic, partition, offset, what was expected and what came; nothing of the record."""
     with pytest.raises(RowsError) as caught:
-        columns("outcomes", 2, [(41, b'{"outcome_id": "o", "kind": "exposure", "ts_ms": "secret"}')])
+        blocks("outcomes", 2, [(41, b'{"outcome_id": "o", "kind": "exposure", "ts_ms": "secret"}')])
     assert "outcomes, partition 2, offset 41: Expected `int`, got `str` - at `$.ts_ms`" == str(caught.value)

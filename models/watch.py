@@ -1,0 +1,180 @@
+"""What watches over a task's champion: the gate before it, calibration and figures behind it, drift."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import SEGMENTS, Calibration
+from models.drift import DriftDetector
+from models.features import FEATURES
+from models.gate import SOURCES, Gate
+from models.hourly import HOUR_MS, HourlyQuality
+from schemas.examples import Example
+from schemas.model import Calibrated, Change, Quality, Task, Watch
+
+THRESHOLD: dict[Task, float] = {"ctr": 0.05, "cvr": 0.05}
+"""Of the probability, for precision, recall and F1: where an offer is worth three clicks in a hundred or so."""
+CHAMPION, CHAMPION_CALIBRATED = "ftrl", "ftrl-calibrated"
+
+_SLOT = FEATURES.index("slot")
+_HALF = SEGMENTS // 2
+
+Floats = NDArray[np.float64]
+WatchRecord = Calibrated | Watch | Quality | Change
+
+
+def segment_of(slot_bucket: int, foreign: bool) -> int:
+    """The calibration's segment of a slot, by its bucket; other systems' choices have segments of their own.
+
+    >>> segment_of(37, False), segment_of(37, True)
+    (5, 37)
+    """
+    return slot_bucket % _HALF + (_HALF if foreign else 0)
+
+
+class TaskWatch:
+    """Gate, calibration, drift detector and hourly figures of one task.
+
+    Its state is a function of the examples and the champion's predictions in order; ``records`` and ``take``
+    carry it over a restart bit for bit.
+
+    Parameters
+    ----------
+    task
+        Whose examples it sees.
+    bits
+        Of the buckets.
+    delayed
+        Whether positives were negatives before; then drift is not looked for, since losses are taken back.
+    """
+
+    def __init__(self, task: Task, bits: int, delayed: bool) -> None:
+        self.task = task
+        self.gate = Gate(bits)
+        self.calibration = Calibration(delayed=delayed)
+        self.detector = None if delayed else DriftDetector()
+        self.quality = HourlyQuality(task, (CHAMPION, CHAMPION_CALIBRATED), THRESHOLD[task], delayed)
+        self._changes: list[Change] = []
+        self._versions: dict[str, int] = {}
+        self._reported: dict[tuple[str, str, int], Quality] = {}
+
+    def admit(
+        self,
+        examples: Sequence[Example],
+        buckets: NDArray[np.uint32],
+        offsets: NDArray[np.int64],
+        labels: NDArray[np.bool_],
+        weights: Floats,
+    ) -> NDArray[np.bool_]:
+        """Whether each of n examples may be learned from, bool[n]."""
+        sources = np.array([SOURCES.index(example.source) for example in examples], np.int64)
+        ts_ms = np.array([example.ts_ms for example in examples], np.int64)
+        learned, passages = self.gate.check(buckets, offsets, labels, weights, sources, ts_ms)
+        for passage in passages:
+            self._note(
+                examples[passage.place], f"gate_{passage.kind}", passage.source, passage.reason, passage.field,
+                passage.seen, passage.usual,
+            )  # fmt: skip
+        return learned
+
+    def observe(
+        self,
+        examples: Sequence[Example],
+        predictions: Floats,
+        labels: NDArray[np.bool_],
+        weights: Floats,
+        learned: NDArray[np.bool_],
+    ) -> None:
+        """Take what the champion said of n examples, float64[n], before it learned those of ``learned``.
+
+        Weights are finite here.
+        """
+        foreign = np.array([example.source == "foreign" for example in examples], np.int64)
+        segments = np.array(
+            [
+                segment_of(
+                    example.buckets[_SLOT] if len(example.buckets) == len(FEATURES) else 0, bool(other)
+                )
+                for example, other in zip(examples, foreign.tolist(), strict=True)
+            ],
+            np.int64,
+        )
+        ts_ms = np.array([example.ts_ms for example in examples], np.int64)
+        calibrated = self.calibration.learn(predictions, segments, labels, weights, learned)
+        self.quality.update(np.stack([predictions, calibrated]), labels, weights, foreign, ts_ms)
+        if self.detector is None:
+            return
+        kept = np.flatnonzero(learned & (weights > 0.0))
+        for index in self.detector.update(predictions[kept], labels[kept]):
+            block = self.detector.blocks
+            self._note(examples[int(kept[index])], "drift", "", "", "", block[-1], float(np.mean(block)))
+
+    def records(self, version: int) -> Iterator[tuple[str, WatchRecord]]:
+        """End of the key, and record, of all that a restart needs and of what is new since the last call."""
+        yield (
+            "calibration",
+            Calibrated(self.task, version, self.calibration.segments, self.calibration.state.tobytes()),
+        )
+        blocks, loss, count, drifts = self.detector.state() if self.detector else ([], 0.0, 0, 0)
+        yield "watch", Watch(
+            self.task, version, self.gate.state(), np.array(blocks).tobytes(), loss, count, drifts,
+            self.quality.hour_ms,
+        )  # fmt: skip
+        for quality in self.quality.take_reports(version):
+            hour = quality.hour_ms // HOUR_MS % 24
+            yield f"quality/{quality.model}/{quality.segment}/{hour}", quality
+        changes, self._changes = self._changes, []
+        for number, change in enumerate(changes):
+            yield (
+                f"change/{version}-{number}",
+                Change(
+                    change.task, version, number, change.ts_ms, change.example_id, change.kind, change.source,
+                    change.reason, change.field, change.seen, change.usual,
+                ),
+            )  # fmt: skip
+
+    def take(self, record: WatchRecord) -> None:
+        """Take the next record of the topic into the state."""
+        match record:
+            case Calibrated():
+                if record.segments != self.calibration.segments:
+                    raise ValueError(
+                        f"Expected a calibration of {self.calibration.segments} segments, got {record.segments}"
+                    )
+                state = np.frombuffer(record.state, "<f8")
+                self.calibration.state[:] = state.reshape(self.calibration.state.shape)
+                self._versions["calibration"] = record.version
+            case Watch():
+                self.gate.restore(record.gate)
+                if self.detector is not None:
+                    self.detector.restore(
+                        np.frombuffer(record.drift_blocks, "<f8").tolist(),
+                        record.drift_sum,
+                        record.drift_count,
+                        record.drifts,
+                    )
+                self.quality.hour_ms = record.hour_ms
+                self._versions["watch"] = record.version
+            case Quality():
+                self._reported[record.model, record.segment, record.hour_ms // HOUR_MS % 24] = record
+
+    def versions(self) -> set[int]:
+        """Versions of what was taken; what the topic does not hold starts anew."""
+        return set(self._versions.values())
+
+    def resume(self, version: int) -> None:
+        """Go on from the figures that were reported at a version."""
+        self.quality.restore([each for each in self._reported.values() if each.version == version])
+        self._reported.clear()
+
+    def _note(
+        self, example: Example, kind: str, source: str, reason: str, field: str, seen: float, usual: float
+    ) -> None:
+        known: Literal["gate_closed", "gate_opened", "gate_accepted", "drift"] = kind  # type: ignore[assignment]
+        self._changes.append(
+            Change(
+                self.task, -1, 0, example.ts_ms, example.example_id, known, source, reason, field, seen, usual
+            )
+        )
