@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 @njit(cache=True, nogil=True, inline="always")
 def _odds(p: float) -> float:
     """Logit of a probability, at most 30 either way; that of NaN is 0."""
-    if not p == p:
+    if p != p:
         return 0.0
     if p <= 1e-13:
         return -MAX_LOGIT

@@ -8,23 +8,31 @@ from numba import njit
 from numpy.typing import NDArray
 
 ERROR_RATE = 0.05
-"""Chance that a champion is ever replaced by a challenger that is no better, a reign."""
+"""Chance that a champion is replaced by a challenger that is no better: a reign, or a million examples of it."""
 CLIP = 1.0
 """Nats: a difference in log loss is clipped here, either way."""
 MARGIN = 0.001
-"""A challenger has to be better by more than this share of the champion's log loss: less is not worth a change,
-and of two learners of one quality either is ahead by as much for a while."""
+"""A challenger has to be better by more than this share of the champion's log loss: less is not worth a
+change, and of two learners of one quality either is ahead by as much for a while."""
 WARM_UP = 10_000
 """Examples that a member learns before it is compared, for the same reason (``headrace bench promotion``)."""
 PROBATION = 50_000
 """Examples after a promotion in which a return of the champion before is a roll-back."""
 LARGEST_BET = 0.5  # of the capital, as Waudby-Smith and Ramdas 2024 advise: one loss cannot ruin
+MEMORY, LATE_MEMORY = 5_000.0, 100.0
+"""Examples by which bets go, exponentially. Half of the capital is bet by a short memory, and only on leads of
+three standard deviations: a champion that breaks must not be covered by its past."""
+SURE = 3.0
+RENEWAL = 1_000_000
+"""Examples after which a pair begins anew, with the error rate anew: bets that were lost in a long reign must not
+keep a challenger down for good."""
 VARIANCE_PRIOR = 0.25  # of one imagined difference, in units of CLIP; theirs, too
 SMALLEST_P = 1e-15
 LARGEST_LOSS = 5.0  # that counts for the margin: a broken champion must not raise the hurdle
 
-COUNT, SUM, DEVIATIONS, LOG_CAPITAL, BET_SUM, BET_GAIN, BET_VARIANCE, LOSS, WAIT = range(9)
-FIELDS = 9
+COUNT, SUM, MEAN, VARIANCE, CAPITAL, LATE_MEAN, LATE_VARIANCE, LATE_CAPITAL, LOG_CAPITAL = range(9)
+BET_SUM, BET_GAIN, BET_VARIANCE, LOSS, WAIT = range(9, 14)
+FIELDS = 14
 
 Floats = NDArray[np.float64]
 
@@ -37,17 +45,22 @@ def observe(
 
     What is bet on is the gain beyond the margin: x = weight x (reference - other) - margin x the champion's
     mean loss before, clipped. The capital of somebody who bets against "x is at most 0 in expectation" is
-    multiplied by 1 + bet x, with the bet by aGRAPA (Waudby-Smith and Ramdas 2024, B.3), from what came before
+    multiplied by 1 + bet x, with bets by aGRAPA (Waudby-Smith and Ramdas 2024, B.3), from what came before
     only. The sums of the predictable plug-in empirical Bernstein sequence (theorem 2 there) give the interval
     that goes with it.
     """
     hurdle = margin * row[LOSS] / row[COUNT] if row[COUNT] else 0.0
     x = min(max((weight * (reference - other) - hurdle) / CLIP, -1.0), 1.0)
     count = row[COUNT] + 1.0
-    mean = row[SUM] / count  # with one imagined difference of 0
-    variance = (row[DEVIATIONS] + VARIANCE_PRIOR) / count
-    bet = min(max(mean / (variance + mean * mean), 0.0), LARGEST_BET)
-    row[LOG_CAPITAL] += math.log1p(bet * x)
+    mean = row[MEAN]  # with one imagined difference of 0
+    variance = row[VARIANCE] if row[COUNT] else VARIANCE_PRIOR
+    row[CAPITAL] += math.log1p(min(max(mean / (variance + mean * mean), 0.0), LARGEST_BET) * x)
+    late = row[LATE_MEAN]
+    late_variance = row[LATE_VARIANCE] if row[COUNT] else VARIANCE_PRIOR
+    if late > SURE * math.sqrt(late_variance / (2.0 * LATE_MEMORY)):
+        row[LATE_CAPITAL] += math.log1p(min(late / (late_variance + late * late), LARGEST_BET) * x)
+    most, least = max(row[CAPITAL], row[LATE_CAPITAL]), min(row[CAPITAL], row[LATE_CAPITAL])
+    row[LOG_CAPITAL] = most + math.log1p(math.exp(least - most)) - math.log(2.0)
     share = min(
         math.sqrt(8.0 * math.log(2.0 / error_rate) / (variance * count * math.log(1.0 + count))), LARGEST_BET
     )
@@ -56,7 +69,12 @@ def observe(
     row[BET_VARIANCE] += (x - mean) ** 2 * (-math.log(1.0 - share) - share) / 4.0
     row[COUNT] = count
     row[SUM] += x
-    row[DEVIATIONS] += (x - mean) * (x - row[SUM] / (count + 1.0))
+    step = 1.0 / min(count + 1.0, MEMORY)
+    row[MEAN] = mean + step * (x - mean)
+    row[VARIANCE] = (1.0 - step) * (variance + step * (x - mean) ** 2)
+    step = 1.0 / min(count + 1.0, LATE_MEMORY)
+    row[LATE_MEAN] = late + step * (x - late)
+    row[LATE_VARIANCE] = (1.0 - step) * (late_variance + step * (x - late) ** 2)
     row[LOSS] += weight * min(reference, LARGEST_LOSS)
 
 
@@ -76,7 +94,7 @@ def loss(p: float, label: bool, delayed: bool) -> float:
 
     A prediction that is no number is as wrong as can be.
     """
-    if not p == p:
+    if p != p:
         return -math.log(SMALLEST_P)
     p = min(max(p, SMALLEST_P), 1.0 - SMALLEST_P)
     if not label:
@@ -102,6 +120,8 @@ def _run(  # type: ignore[no-untyped-def]
                 rows[j, WAIT] -= 1.0
                 continue
             other = loss(predictions[j, i], labels[i], delayed)
+            if rows[j, COUNT] >= RENEWAL:
+                rows[j, :WAIT] = 0.0
             observe(rows[j], reference, other, weights[i], margin, error_rate)
             # Half of the error rate is for the way back, where there is one; the others share the rest.
             share = 1.0 / (members - 1)
@@ -165,7 +185,7 @@ class Contest:
     predecessor
         The champion before; -1 is none.
     rows
-        float64[members, 9]: what is known of each pair.
+        float64[members, 14]: what is known of each pair.
 
     Examples
     --------
@@ -215,8 +235,8 @@ class Contest:
     ) -> list[Succession]:
         """Observe n examples: ``predictions`` float64[members, n], made before each was learned.
 
-        ``counted``, bool[n], leaves examples out that are not to be trusted; those with a weight of 0 or below
-        (taken back) never count. Returns the changes, in order.
+        ``counted``, bool[n], leaves examples out that are not to be trusted; those with a weight of 0 or
+        below (taken back) never count. Returns the changes, in order.
         """
         counted = np.ones(labels.size, np.bool_) if counted is None else counted
         usable = counted & (weights > 0.0)

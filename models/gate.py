@@ -24,7 +24,7 @@ FIRST_STEPS = 100
 """Steps before anything but unusable examples can close the gate: there is nothing to hold them against."""
 CALM_STEPS = 10  # without a reason, before it opens again
 PATIENCE_MS = 86_400_000.0
-"""After a day of event time behind a gate that closed on what is unusual, not wrong, this is the new usual."""
+"""After a day of event time behind a gate that closed on what is unusual, not wrong, it is the new usual."""
 
 UNUSABLE_SHARE = 0.05
 MISSING_SHARE = 0.5
@@ -33,7 +33,9 @@ DISTINCT_FACTOR, DISTINCT_SHARE = 3.0, 0.6
 """Distinct values of a field in a step, as a share of the examples: three times the usual, and above 60%."""
 RATE_FACTOR, LOW_RATE_FACTOR = 3.0, 5.0
 """Label rate: up to three times, down to a fifth of the usual; days and hours differ by less."""
-DEVIATIONS = 6.0  # and what chance could do to it
+SURPRISE = (
+    18.0  # nats, n x divergence: what chance does to a rate once in 65 million looks (Chernoff's bound)
+)
 
 USABLE, UNUSABLE, MISSING_FIELD, DISTINCT_VALUES, RATE_HIGH, RATE_LOW = range(6)
 REASONS = ("", "unusable", "missing_field", "distinct_values", "label_rate_high", "label_rate_low")
@@ -50,8 +52,16 @@ Floats = NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
+def _divergence(seen: float, usual: float) -> float:
+    """Kullback-Leibler divergence of two rates."""
+    usual = min(max(usual, 1e-9), 1.0 - 1e-9)
+    first = seen * math.log(seen / usual) if seen > 0.0 else 0.0
+    return first + ((1.0 - seen) * math.log((1.0 - seen) / (1.0 - usual)) if seen < 1.0 else 0.0)
+
+
+@njit(cache=True, nogil=True)
 def _judge(counters, missing, distinct):  # type: ignore[no-untyped-def]
-    """Reason to close by the quick averages, the field it is about (-1 is none), what is seen and was usual."""
+    """Reason to close, the field it is about (-1 is none), what is seen and what was usual."""
     if counters[QUICK_BAD] > UNUSABLE_SHARE:
         return UNUSABLE, -1, counters[QUICK_BAD], UNUSABLE_SHARE
     if counters[STEPS] < FIRST_STEPS:
@@ -64,13 +74,11 @@ def _judge(counters, missing, distinct):  # type: ignore[no-untyped-def]
         if seen > DISTINCT_SHARE and seen > DISTINCT_FACTOR * usual:
             return DISTINCT_VALUES, field, seen, usual
     usual = counters[USUAL_RATE]
-    spread = math.sqrt(max(usual * (1.0 - usual), 1e-9))
     seen = counters[QUICK_RATE]
-    # An exponential average over k steps has the noise of a mean over 2k.
-    if seen > RATE_FACTOR * usual and seen - usual > DEVIATIONS * spread / math.sqrt(2.0 * QUICK * STEP):
+    if seen > RATE_FACTOR * usual and QUICK * STEP * _divergence(seen, usual) > SURPRISE:
         return RATE_HIGH, -1, seen, usual
     seen = counters[SLOW_RATE]
-    if seen * LOW_RATE_FACTOR < usual and usual - seen > DEVIATIONS * spread / math.sqrt(2.0 * SLOW * STEP):
+    if seen * LOW_RATE_FACTOR < usual and SLOW * STEP * _divergence(seen, usual) > SURPRISE:
         return RATE_LOW, -1, seen, usual
     return USABLE, -1, 0.0, 0.0
 
@@ -171,18 +179,15 @@ def _pass(  # type: ignore[no-untyped-def]
             if row[CALM] >= CALM_STEPS:
                 row[REASON], kind = USABLE, 2
         if reason == USABLE and not closed:
-            _accept(
-                row, missing[s], distinct[s], max(1.0 - math.exp(-1.0 / REFERENCE), 1.0 / (row[STEPS] + 1.0))
-            )
+            share = 1.0 / (row[STEPS] + 1.0) if row[STEPS] < FIRST_STEPS else 1.0 - math.exp(-1.0 / REFERENCE)
+            _accept(row, missing[s], distinct[s], share)
             row[STEPS] += 1.0
-        elif row[REASON] != USABLE:
-            if ts_ms[i] - row[CLOSED] >= PATIENCE_MS and reason > UNUSABLE:
-                row[REASON], kind = USABLE, 3
-                row[USUAL_RATE] = row[SLOW_RATE]
-                row[QUICK_RATE] = row[SLOW_RATE]
-                for f in range(width):
-                    missing[s, f, USUAL_SHARE] = missing[s, f, QUICK_SHARE]
-                    distinct[s, f, USUAL_SHARE] = distinct[s, f, QUICK_SHARE]
+        elif row[REASON] != USABLE and reason > UNUSABLE and ts_ms[i] - row[CLOSED] >= PATIENCE_MS:
+            row[REASON], kind = USABLE, 3
+            row[USUAL_RATE] = row[QUICK_RATE] = row[SLOW_RATE]
+            for f in range(width):
+                missing[s, f, USUAL_SHARE] = missing[s, f, QUICK_SHARE]
+                distinct[s, f, USUAL_SHARE] = distinct[s, f, QUICK_SHARE]
         if kind:
             changes[changed, 0], changes[changed, 1], changes[changed, 2] = i, s, kind
             changes[changed, 3], changes[changed, 4] = reason, field

@@ -1,6 +1,7 @@
 """Quality by model, segment and hour."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class HourlyQuality:
             return
         hours = np.maximum.accumulate(np.maximum(ts_ms // HOUR_MS * HOUR_MS, self.hour_ms))
         edges = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist(), labels.size]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             self._turn(int(hours[start]))
             part = slice(start, end)
             for number in range(len(self.models)):

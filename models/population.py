@@ -32,7 +32,7 @@ class Settings(NamedTuple):
 def carry(model: FTRLProximal, settings: Settings, forget: float = 0.0) -> FTRLProximal:
     """A learner with other settings and the same weights; ``forget`` is the share of ``n`` that goes.
 
-    Forgetting raises the learning rate of every coordinate. A weight of 0 keeps as much of ``z`` as leaves it 0.
+    Forgetting raises the learning rate of every coordinate. A weight of 0 stays 0.
     """
     heir = FTRLProximal(
         model.bits, settings.alpha, settings.beta, settings.l1, settings.l2, delayed=model.delayed

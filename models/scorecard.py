@@ -33,7 +33,7 @@ def bin_of(p: float) -> int:
     (0, 32, 63)
     """
     p = min(max(p, SMALLEST_P), 1.0 - SMALLEST_P)
-    place = int(math.floor((math.log(p / (1.0 - p)) - LOWEST_LOGIT) * BINS_A_LOGIT))
+    place = math.floor((math.log(p / (1.0 - p)) - LOWEST_LOGIT) * BINS_A_LOGIT)
     return min(max(place, 0), BINS - 1)
 
 

@@ -1,7 +1,7 @@
 """What watches over a task's champion: the gate before it, calibration and figures behind it, drift."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from schemas.examples import Example
 from schemas.model import Calibrated, Change, Quality, Task, Watch
 
 THRESHOLD: dict[Task, float] = {"ctr": 0.05, "cvr": 0.05}
-"""Of the probability, for precision, recall and F1: where an offer is worth three clicks in a hundred or so."""
+"""Of the probability, for precision, recall and F1: a few times the rate at which shops' ads are clicked."""
 CHAMPION, CHAMPION_CALIBRATED = "ftrl", "ftrl-calibrated"
 
 _SLOT = FEATURES.index("slot")
@@ -74,8 +74,8 @@ class TaskWatch:
         learned, passages = self.gate.check(buckets, offsets, labels, weights, sources, ts_ms)
         for passage in passages:
             self._note(
-                examples[passage.place], f"gate_{passage.kind}", passage.source, passage.reason, passage.field,
-                passage.seen, passage.usual,
+                examples[passage.place], f"gate_{passage.kind}", passage.source, passage.reason,
+                passage.field, passage.seen, passage.usual,
             )  # fmt: skip
         return learned
 
@@ -140,9 +140,7 @@ class TaskWatch:
         match record:
             case Calibrated():
                 if record.segments != self.calibration.segments:
-                    raise ValueError(
-                        f"Expected a calibration of {self.calibration.segments} segments, got {record.segments}"
-                    )
+                    raise ValueError(f"Expected {self.calibration.segments} segments, got {record.segments}")
                 state = np.frombuffer(record.state, "<f8")
                 self.calibration.state[:] = state.reshape(self.calibration.state.shape)
                 self._versions["calibration"] = record.version
@@ -172,7 +170,7 @@ class TaskWatch:
     def _note(
         self, example: Example, kind: str, source: str, reason: str, field: str, seen: float, usual: float
     ) -> None:
-        known: Literal["gate_closed", "gate_opened", "gate_accepted", "drift"] = kind  # type: ignore[assignment]
+        known = cast(Literal["gate_closed", "gate_opened", "gate_accepted", "drift"], kind)
         self._changes.append(
             Change(
                 self.task, -1, 0, example.ts_ms, example.example_id, known, source, reason, field, seen, usual

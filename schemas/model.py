@@ -2,8 +2,9 @@
 
 Keys are ``<task>/<model>/snapshot/<part>``, ``<task>/<model>/delta/<number since the snapshot>/<part>``
 ``<task>/progress/<model>[/sample]``, ``<task>/calibration``, ``<task>/watch``,
-``<task>/quality/<model>/<segment>/<hour of the day>`` and ``<task>/change/<version>-<number>``; a snapshot deletes
-the keys that it makes useless, but for changes, which are kept. Arrays are little-endian, base64 in JSON.
+``<task>/quality/<model>/<segment>/<hour of the day>`` and ``<task>/change/<version>-<number>``; a snapshot
+deletes the keys that it makes useless, but for changes, which are kept. Arrays are little-endian, base64 in
+JSON.
 """
 
 from typing import Literal
@@ -126,8 +127,8 @@ class Quality(Struct, frozen=True, tag="quality"):
     """Progressive quality of one model on one segment in one hour, with its reliability table.
 
     An example counts in the hour that the newest event time had come to when its label came. Under delayed
-    labels (cvr) a conversion takes the negative of its click back, at the prediction of then. Figures that are
-    not defined are None.
+    labels (cvr) a conversion takes the negative of its click back, at the prediction of then. Figures that
+    are not defined are None.
     """
 
     task: Task
@@ -162,7 +163,7 @@ class Quality(Struct, frozen=True, tag="quality"):
     ece_noise: float | None
     """A calibrated model's ``ece_debiased`` stays below it in 97% of cases."""
     bin: list[int]
-    """Bins that are used: bin ``b`` has the logits from -8 + b/4 to -8 + (b + 1)/4; the outermost take the rest."""
+    """Bins that are used: ``b`` has the logits from -8 + b/4 to -8 + (b + 1)/4; the outer ones the rest."""
     bin_weight: list[float]
     """Sums of the bin: weights, squared weights with their sign, weighted predictions, weighted labels."""
     bin_weight_sq: list[float]

@@ -101,7 +101,8 @@ MODEL = Topic(
     direction="out",
     description="State of the models, their progressive quality, and what the learner noticed or changed.",
     key="<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part>, <task>/progress/<model>, "
-    "<task>/calibration, <task>/watch, <task>/quality/<model>/<segment>/<hour> or <task>/change/<version>-<number>",
+    "<task>/calibration, <task>/watch, <task>/quality/<model>/<segment>/<hour>, "
+    "<task>/change/<version>-<number>",
     messages=(Weights, LinearWeights, Progress, Calibrated, Watch, Quality, Change),
 )
 DEAD_LETTERS = Topic(

@@ -125,7 +125,7 @@ def promotion(streams: int, events: int, seed: int, as_json: bool) -> None:
         search = report.search
         click.echo(
             f"search from alpha {search.alpha_start:g}: {search.promotions} promotions, ends at "
-            f"{search.alpha_end:g}; log loss {search.log_loss:.4f}, without a search {search.log_loss_start:.4f}"
+            f"{search.alpha_end:g}; log loss {search.log_loss:.4f}, without it {search.log_loss_start:.4f}"
         )
     _fail(report.failures)
 

@@ -126,7 +126,7 @@ def _isotonic(predictions, segments, labels, weights, seen, memory):  # type: ig
         logit = math.log(p / (1.0 - p))
         row = segments[i]
         place = (logit - LOWEST_LOGIT) * BINS_A_LOGIT - 0.5
-        low = min(max(int(math.floor(place)), 0), BINS - 2)
+        low = min(max(math.floor(place), 0), BINS - 2)
         part = min(max(place - low, 0.0), 1.0)
         logit += (1.0 - part) * shift[row, low] + part * shift[row, low + 1]
         calibrated[i] = 1.0 / (1.0 + math.exp(-logit))

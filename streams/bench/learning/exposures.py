@@ -62,7 +62,7 @@ class Exposures:
         return [self.subsampled(), self.wrong_prior(), self.distorted(), self.drifting()]
 
     def subsampled(self) -> Stream:
-        """A learner that sees a tenth of the negatives, corrected by logit + ln r; it lags behind the drift."""
+        """A learner that sees a tenth of the negatives, corrected by logit + ln r; it lags behind drift."""
         count = self.labels.size
         seen = self.labels | (self.random.random(count) < KEPT)
         model = FTRLProximal(BITS)
@@ -77,7 +77,7 @@ class Exposures:
         return self._stream("subsampled", corrected, seen, np.where(self.labels, 1.0, 1.0 / KEPT))
 
     def wrong_prior(self) -> Stream:
-        """The truth at twice the odds: labels that a filter of bots has halved since the model was trained."""
+        """The truth at twice the odds: a filter of bots has halved the labels since the model was trained."""
         return self._stream("wrong prior", sigmoid(self.logit + np.log(2.0)))
 
     def distorted(self) -> Stream:

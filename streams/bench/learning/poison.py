@@ -1,7 +1,7 @@
-"""What poisoned examples do: to the weights, to memory, and to the predictions of the good ones after them."""
+"""What poisoned examples do to weights and memory, and to the predictions of the good ones after them."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 import numpy as np
 import psutil
@@ -81,7 +81,7 @@ def run(good: int, distinct: int, seed: int, advance: Callable[[], object]) -> R
         advance()
     values_finite = survives_values(seed)
     failures = (
-        [] if values_finite else ["expected finite weights, got others after values that are no numbers"]
+        [] if values_finite else ["expected finite weights after values that are no numbers, got others"]
     )
     for each in kinds:
         expected = REASONS[each.poison]
@@ -159,7 +159,9 @@ def survives_values(seed: int) -> bool:
     model = FTRLProximal(bits=10)
     extremes = [math.nan, math.inf, -math.inf, 1e308, -1e308, 1e15, 0.0]
     for _ in range(2_000):
-        x = {name: extremes[random.integers(len(extremes))] for name in ("price", "age", "rank")}
+        x: dict[Hashable, float] = {
+            name: extremes[random.integers(len(extremes))] for name in ("price", "age", "rank")
+        }
         model.learn_one(x, bool(random.random() < 0.5), float(random.choice([1.0, 1e6])))
     p = model.predict_proba_one({"price": 1e308, "age": math.nan})[True]
     return bool(np.isfinite(model.z).all() and np.isfinite(model.n).all() and 0.0 <= p <= 1.0)

@@ -1,4 +1,4 @@
-"""Whether the right challengers are promoted: false promotions, time to the true ones, roll-back, cost, search."""
+"""Whether the right challengers are promoted, and how fast; roll-back, cost and the search over settings."""
 
 import time
 from collections.abc import Callable
@@ -20,6 +20,7 @@ POWER_EVENTS = 200_000
 POWER_STREAMS = 0.2  # of those for false promotions
 SEARCH_ALPHA = 0.002  # a bad start, far below the shipped one
 BATCH = 1_000
+REIGNS = {"at once": 0, "after 100,000 examples": 100_000}
 
 
 class Waits(Struct, frozen=True):
@@ -71,7 +72,7 @@ class Report(Struct, frozen=True):
     better_gain: float
     """Mean gain in log loss of the better challenger."""
     rollback: dict[str, Waits]
-    """By the way in which the champion is broken."""
+    """By the way in which the champion is broken, and when it broke."""
     cost_us: dict[str, float]
     """CPU microseconds an example: each model's predict and learn, and a pair of the contest."""
     search: Search
@@ -93,7 +94,10 @@ def run(streams: int, events: int, seed: int, advance: Callable[[int], object]) 
         gains.append(1.0 - challenger / champion)
         advance(1)
     rollback = {
-        name: waits(np.array([broken(each, POWER_EVENTS, kind, MARGIN, ERROR_RATE / 2) for each in chosen]))
+        f"{name}, {when}": waits(
+            np.array([broken(each, POWER_EVENTS, kind, reign, MARGIN, ERROR_RATE / 2) for each in chosen])
+        )
+        for when, reign in REIGNS.items()
         for name, kind in BREAKS.items()
     }
     rules = {

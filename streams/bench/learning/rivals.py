@@ -14,6 +14,7 @@ COMMON, TWIN = 0.6, 0.4
 EXTRA = 0.29
 """Of the field that only a better challenger sees: a gain of 1% in log loss."""
 ALPHA, BETA, L2 = 0.1, 1.0, 1.0  # FTRL-Proximal as shipped but for its rate: these streams are short
+SLIGHT = 0.15  # logits by which a predecessor is off: a third of a percent in log loss
 CERTAIN, INVERTED, SHIFTED, NOT_A_NUMBER = range(4)
 BREAKS = {
     "says 0.5": CERTAIN,
@@ -131,21 +132,24 @@ def better(seed, events, warm_up, margin, error_rate):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def broken(seed, events, kind, margin, error_rate):  # type: ignore[no-untyped-def]
-    """Events until a champion that breaks right after its promotion is rolled back; -1 is never.
+def broken(seed, events, kind, reign, margin, error_rate):  # type: ignore[no-untyped-def]
+    """Events until a champion that breaks is rolled back; -1 is never.
 
-    The predecessor says the truth, the champion the truth in the way of ``kind``; ``error_rate`` is what the
-    way back has.
+    For ``reign`` events the champion says the truth, and then the truth in the way of ``kind``; the predecessor
+    is off by a little all the time. ``error_rate`` is what the way back has.
     """
     np.random.seed(seed)
     common = COMMON * _effects(VALUES)
     row = np.zeros(FIELDS)
     threshold = -math.log(error_rate)
-    for i in range(events):
+    for i in range(reign + events):
         logit = BASE_LOGIT + common[np.random.randint(VALUES)]
         p = 1.0 / (1.0 + math.exp(-logit))
         label = np.random.random() < p
-        if kind == CERTAIN:
+        before = 1.0 / (1.0 + math.exp(-logit - SLIGHT))
+        if i < reign:
+            said = p
+        elif kind == CERTAIN:
             said = 0.5
         elif kind == INVERTED:
             said = 1.0 - p
@@ -153,7 +157,7 @@ def broken(seed, events, kind, margin, error_rate):  # type: ignore[no-untyped-d
             said = 1.0 / (1.0 + math.exp(-logit - 1.0))
         else:
             said = np.nan
-        observe(row, loss(said, label, False), loss(p, label, False), 1.0, margin, error_rate)
-        if row[LOG_CAPITAL] >= threshold:
-            return i + 1
+        observe(row, loss(said, label, False), loss(before, label, False), 1.0, margin, error_rate)
+        if row[LOG_CAPITAL] >= threshold and i >= reign:
+            return i - reign + 1
     return -1

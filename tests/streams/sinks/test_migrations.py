@@ -80,7 +80,7 @@ def test_the_tables_have_a_column_for_every_field(store: EngineStore, database: 
     ).rows:
         if table in found:
             found[table].add(column)
-    computed = dict.fromkeys(expected, {"ts", "recency"})
+    computed = {table: {"ts", "recency"} for table in expected}
     computed["model_quality"] = set()  # its newest copy counts, and an hour is a number
     assert {table: fields | of_record | computed[table] for table, fields in expected.items()} == found
 
