@@ -8,7 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 ERROR_RATE = 0.05
-"""Chance that a champion is replaced by a challenger that is no better: a reign, or a million examples of it."""
+"""Chance that a champion is replaced by one that is no better: a reign, or a million examples of it."""
 CLIP = 1.0
 """Nats: a difference in log loss is clipped here, either way."""
 MARGIN = 0.001
@@ -20,12 +20,12 @@ PROBATION = 50_000
 """Examples after a promotion in which a return of the champion before is a roll-back."""
 LARGEST_BET = 0.5  # of the capital, as Waudby-Smith and Ramdas 2024 advise: one loss cannot ruin
 MEMORY, LATE_MEMORY = 5_000.0, 100.0
-"""Examples by which bets go, exponentially. Half of the capital is bet by a short memory, and only on leads of
-three standard deviations: a champion that breaks must not be covered by its past."""
+"""Examples by which bets go, exponentially. Half of the capital is bet by a short memory, and only on leads
+of three standard deviations: a champion that breaks must not be covered by its past."""
 SURE = 3.0
 RENEWAL = 1_000_000
-"""Examples after which a pair begins anew, with the error rate anew: bets that were lost in a long reign must not
-keep a challenger down for good."""
+"""Examples after which a pair begins anew, with the error rate anew: bets that were lost in a long reign must
+not keep a challenger down for good."""
 VARIANCE_PRIOR = 0.25  # of one imagined difference, in units of CLIP; theirs, too
 SMALLEST_P = 1e-15
 LARGEST_LOSS = 5.0  # that counts for the margin: a broken champion must not raise the hurdle

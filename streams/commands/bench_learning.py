@@ -138,7 +138,7 @@ Examples:
 """
 )
 @click.option(
-    "--good", type=click.IntRange(20_000), default=40_000, show_default=True, help="Good examples before."
+    "--good", type=click.IntRange(30_000), default=40_000, show_default=True, help="Good examples before."
 )
 @click.option(
     "--distinct",

@@ -58,7 +58,7 @@ def test_batches_leave_no_trace(seed, cuts):
 
 
 def test_equals_are_seldom_promoted():
-    """Of 200 pairs of predictions with the same noise, watched at every example, 5% or few more are promoted."""
+    """Of 200 pairs with the same noise, watched at every example, 5% or few more are promoted."""
     promoted = sum(
         bool(Contest(2, margin=0.0, warm_up=0).update(*drawn(seed, 3_000, 2))) for seed in range(200)
     )

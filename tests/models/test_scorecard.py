@@ -47,7 +47,7 @@ def test_figures_equal_rivers():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_calibrated_model_stays_within_the_noise(seed):
-    """Where labels come as predicted, the debiased error is below the stated noise, the plain one is not 0."""
+    """Where labels come as predicted, the debiased error is below the noise, the plain one is not 0."""
     found = figures(*scored(*outcomes(seed, 20_000)))
     assert found.ece_debiased <= found.ece_noise
     assert found.ece_debiased < found.ece

@@ -128,13 +128,34 @@ def shop_store(store: EngineStore) -> EngineStore:
         }
         for model, version, log_loss in [("ftrl", 50, 0.5), ("ftrl", 100, 0.3), ("mean", 100, 0.4)]
     ]  # fmt: skip
+    quality = {
+        "type": "quality", "task": "ctr", "model": "ftrl", "segment": "all",
+        "hour_ms": TS_MS // 3_600_000 * 3_600_000, "threshold": 0.05, "base_rate": 0.25, "log_loss": 0.5, "relative_information_gain": 0.1, "auc": 0.75,
+        "precision": 0.5, "recall": 1.0, "f1": 0.66, "calibration": 1.2, "ece": 0.1, "ece_debiased": 0.05,
+        "ece_noise": 0.2, "bin": [24, 30], "bin_weight_sq": [2.0, 2.0], "bin_prediction": [0.24, 0.96],
+        "bin_label": [0.0, 1.0], "loss_sum": 2.0, "true_positive": 1.0, "false_positive": 1.0,
+        "false_negative": 0.0,
+    }  # fmt: skip
+    changed = {
+        "type": "change", "task": "ctr", "version": 100, "number": 0, "ts_ms": TS_MS,
+        "example_id": "ctr-0-9-1",
+        "kind": "gate_closed", "source": "own", "reason": "label_rate_high", "field": "", "seen": 0.5,
+        "usual": 0.05,
+    }  # fmt: skip
+    # Of an hour the newest report counts.
+    watched = [
+        *(quality | {"version": version, "weight": weight, "bin_weight": [2.0, weight - 2.0]}
+          for version, weight in [(50, 3.0), (100, 4.0)]),
+        changed,
+    ]  # fmt: skip
     letter = {
         "topic": "views", "partition": 0, "offset": 5, "ts_ms": TS_MS,
         "reason": "Expected `int`, got `str` - at `$.ts_ms`", "raw": "e30=",
     }  # fmt: skip
     writer = Writer(store, lambda _: True)
     for topic, values in {
-        "decisions": decisions, "outcomes": outcomes, "model": progress, "dead-letters": [letter],
+        "decisions": decisions, "outcomes": outcomes, "model": [*progress, *watched],
+        "dead-letters": [letter],
     }.items():  # fmt: skip
         # A block each, so that copies stay apart until they are merged.
         for offset, value in enumerate(values):

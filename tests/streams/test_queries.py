@@ -77,6 +77,10 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
         {"kind": kind, "decisions": n, "propensities_not_1": 0, "chosen_differs": 0, "logit_differs": 0}
         for kind, n in (("placement", 3), ("promotion", 1))
     ],
+    "reliability": [
+        {"task": "ctr", "model": "ftrl", "logit_from": -2, "weight": 2, "predicted": 0.12, "happened": 0},
+        {"task": "ctr", "model": "ftrl", "logit_from": -0.5, "weight": 2, "predicted": 0.48, "happened": 0.5},
+    ],
     "recent_decisions": [
         {"decision_id": f"views-0-{i}-0", "chosen_id": chosen}
         for i, chosen in enumerate(["a1", "a2", "p1", "none"], start=1)

@@ -19,6 +19,7 @@ ROLLED_BACK_WITHIN = 5_000
 POWER_EVENTS = 200_000
 POWER_STREAMS = 0.2  # of those for false promotions
 SEARCH_ALPHA = 0.002  # a bad start, far below the shipped one
+SEARCH_EXAMPLES = 200_000
 BATCH = 1_000
 REIGNS = {"at once": 0, "after 100,000 examples": 100_000}
 
@@ -105,7 +106,7 @@ def run(streams: int, events: int, seed: int, advance: Callable[[int], object]) 
         for column, rule in enumerate(("betting", "empirical Bernstein"))
     }
     most = MOST_PROMOTIONS if streams == 1000 else int(np.ceil(streams * ERROR_RATE + 2.5 * _sd(streams)))
-    data = Exposures(200_000, seed)
+    data = Exposures(SEARCH_EXAMPLES, seed)
     return Report(
         streams=streams,
         events=events,

@@ -135,8 +135,8 @@ def better(seed, events, warm_up, margin, error_rate):  # type: ignore[no-untype
 def broken(seed, events, kind, reign, margin, error_rate):  # type: ignore[no-untyped-def]
     """Events until a champion that breaks is rolled back; -1 is never.
 
-    For ``reign`` events the champion says the truth, and then the truth in the way of ``kind``; the predecessor
-    is off by a little all the time. ``error_rate`` is what the way back has.
+    For ``reign`` events the champion says the truth, and then the truth in the way of ``kind``; the
+    predecessor is off by a little all the time. ``error_rate`` is what the way back has.
     """
     np.random.seed(seed)
     common = COMMON * _effects(VALUES)
