@@ -130,7 +130,8 @@ def shop_store(store: EngineStore) -> EngineStore:
     ]  # fmt: skip
     quality = {
         "type": "quality", "task": "ctr", "model": "ftrl", "segment": "all",
-        "hour_ms": TS_MS // 3_600_000 * 3_600_000, "threshold": 0.05, "base_rate": 0.25, "log_loss": 0.5, "relative_information_gain": 0.1, "auc": 0.75,
+        "hour_ms": TS_MS // 3_600_000 * 3_600_000, "threshold": 0.05,
+        "base_rate": 0.25, "log_loss": 0.5, "relative_information_gain": 0.1, "auc": 0.75,
         "precision": 0.5, "recall": 1.0, "f1": 0.66, "calibration": 1.2, "ece": 0.1, "ece_debiased": 0.05,
         "ece_noise": 0.2, "bin": [24, 30], "bin_weight_sq": [2.0, 2.0], "bin_prediction": [0.24, 0.96],
         "bin_label": [0.0, 1.0], "loss_sum": 2.0, "true_positive": 1.0, "false_positive": 1.0,
