@@ -19,13 +19,13 @@ from mode.supervisors import CrashingSupervisor
 
 from models.catalog import Catalog
 from models.serving import ServingWeights
-from schemas.catalog import decode_entry
 from schemas.model import decode_model_record
 from schemas.topics import CATALOG, DEAD_LETTERS, DECISIONS, EXAMPLES, MODEL, OUTCOMES, Topic
 from streams.adoption.inputs import CONTRACT, open_inputs
 from streams.agents.learn import LearnJob
 from streams.agents.process import ProcessJob
 from streams.agents.sink import SinkJob
+from streams.catalog_topic import UnusableEntryError, entry_of
 from streams.connection import ssl_context
 from streams.delivery.broadcast import Broadcast
 from streams.delivery.clients import new_producer
@@ -146,10 +146,15 @@ def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Se
     _agent(app, inputs.read, owner)
 
     def learn_catalog(record: ConsumerRecord) -> None:
-        if record.value is None:
-            catalog.remove(record.key.decode())
+        try:
+            key, entry = entry_of(record)
+        except UnusableEntryError as error:
+            logger.error("%s; it is left out: see `headrace check`", error)
+            key, entry = error.key, None
+        if entry is None:
+            catalog.remove(key)
         else:
-            catalog.put(decode_entry(record.value))
+            catalog.put(entry)
 
     def learn_weights(record: ConsumerRecord) -> None:
         if record.value is not None:
