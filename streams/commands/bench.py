@@ -83,7 +83,7 @@ def throughput(
 
     Each run has an embedded broker of its own, loaded beforehand with the same events. Headrace runs with
     its shipped settings but for two windows, which are shortened so that labels fall due within the
-    run; your own settings are not used. Start, join and the first tenth of the events are not measured.
+    run; your own settings are not used. What comes before the first commit is not measured.
     """
     try:
         from streams.bench.throughput import BenchError, run

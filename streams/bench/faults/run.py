@@ -114,17 +114,14 @@ def run(
     partitions = settings.kafka.partitions
     _clear(settings.kafka)
     asyncio.run(load(settings.kafka, stream.mix if name == "strict" else Mix(stream.mix.catalog, {})))
-    groups = {role: f"{settings.kafka.group_id}-{role}" for role in STAGES}
     roles = [PROCESS] * workers
-    if bed.store is None:
-        del groups["sink"]
-    else:
+    if bed.store is not None:
         lay_tables(settings.clickhouse)
         roles.append(SINK)
     began_s = time.monotonic()
     with (
         Crew(settings, directory / name, roles) as crew,
-        Gauge(settings.kafka, groups["process"]) as gauge,
+        Gauge(settings.kafka, f"{settings.kafka.group_id}-process") as gauge,
     ):
         weather = _Weather(bed, crew, gauge, deadline_s, began_s)
         if name == "paced":
@@ -134,11 +131,14 @@ def run(
         else:
             _suffer(weather, faults, stream, advance)
         weather.clear()
-        for role, group in groups.items():
-            wait_until_read(settings.kafka, group, STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
-            if role == "process":
-                seconds = time.monotonic() - began_s
-        crew.stop()
+        _finish("process", weather, settings.kafka)
+        seconds = time.monotonic() - began_s
+        _finish("learn", weather, settings.kafka)
+        # Ticks make outcomes as long as they run; the sink goes when it has stored the last of them.
+        crew.stop(PROCESS)
+        if bed.store is not None:
+            _finish("sink", weather, settings.kafka)
+            crew.stop(SINK)
     actual = left_results(settings)
     stream_ms = {partition: progress["stream_ms"] for partition, progress in actual.progress.items()}
     assert partitions == len(stream_ms)
@@ -154,6 +154,12 @@ def run(
         comparison=compare(expected_results(settings, stream_ms), actual, by_arrival=name == "paced"),
         store=compare_store(settings.kafka, settings.clickhouse) if bed.store else None,
     )
+
+
+def _finish(role: str, weather: "_Weather", kafka: Kafka) -> None:
+    """Wait until the group of a role has read all that is there for it."""
+    group_id = f"{kafka.group_id}-{role}"
+    wait_until_read(kafka, group_id, STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
 
 
 def _settings(name: Name, bed: Bed) -> Settings:
