@@ -16,6 +16,11 @@ def encode(record: dict[str, Any]) -> bytes:
     return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def message_key(user_id: str) -> bytes | None:
+    """Key of a record about a user; None where it is about nobody."""
+    return user_id.encode() if user_id else None
+
+
 class Output:
     """Messages by topic, in the order in which they came about."""
 

@@ -18,18 +18,19 @@ from numba import njit
 
 from models.features import CONTEXT, FEATURES, Buckets, context_buckets, join_buckets
 from models.placement import place
-from models.profiles import see_click, see_exposure, see_line, see_purchase, see_refund, see_view
+from models.profiles import PROFILE, see_click, see_exposure, see_line, see_purchase, see_refund, see_view
 from models.serving import ServingWeights
 from streams.processor.sites import Site, Sites
 from streams.settings import Deciding
 from streams.state.partition import PartitionState
+from streams.state.rows import NOBODY
 
 MAX_NOTES = 4096
 """A chunk of 1,000 events makes some 2,500."""
 MAX_SCORES = 32_768
 """Candidates of all rankings together."""
 NOTHING = -1
-"""No ad, no ranking, no exposure."""
+"""No ad, no ranking, no exposure, no profile."""
 
 VIEW, REQUEST, OWN, FOREIGN, CLICK, ORDER, LINE, REFUND, JOIN, LEARN_EXPOSURE, LEARN_CLICK = range(11)
 """What a note asks for; see the method of ``Tape`` that makes it."""
@@ -81,6 +82,8 @@ class Tape:
         self._p_click, self._propensity = np.zeros(MAX_SCORES), np.zeros(MAX_SCORES)
         self._ecpm_micros, self._reasons = np.zeros(MAX_SCORES, np.int64), np.zeros(MAX_SCORES, np.int64)
         self._buckets = np.zeros((MAX_NOTES, len(FEATURES)), np.uint32)
+        self._blank = np.zeros(1, PROFILE)
+        """Stands for the profile of whoever has none that may be used."""
 
     def view(self, profile: int, ts_ms: int, day: int, page: int, category: int, price_micros: int) -> None:
         """See ``models.profiles.see_view``."""
@@ -91,6 +94,7 @@ class Tape:
     ) -> int:
         """A slot asked: its context into the row ``request``; with a ``ticket``, the site's ads are ranked.
 
+        Without a ``profile`` (``NOTHING``) the context is that of a user of whom nothing is known.
         Returns the number of the ranking; ``NOTHING`` where the ticket is that.
         """
         if self._count == MAX_NOTES or self._scores + len(site.ids) > MAX_SCORES:
@@ -106,14 +110,18 @@ class Tape:
     def own_exposure(self, profile: int, ts_ms: int, day: int, exposure: int, request: int, ad: int) -> None:
         """What we had chosen was shown: the row ``exposure`` gets the features of the request with the ad.
 
-        ``exposure`` may be ``NOTHING`` (it counts in the profile only), and ``ad`` too (nothing is learned).
+        ``exposure`` may be ``NOTHING`` (it counts in the profile only), ``ad`` too (nothing is learned), and
+        so may ``profile`` (it counts nowhere).
         """
         self._note(OWN, profile, ts_ms, day, exposure, request, ad)
 
     def foreign_exposure(
         self, profile: int, ts_ms: int, day: int, exposure: int, site: Site, position: int, user: int, ad: int
     ) -> None:
-        """What another system had chosen was shown: the row gets the features of now with the ad."""
+        """What another system had chosen was shown: the row gets the features of now with the ad.
+
+        Without a ``user`` (``NOBODY``) they are those of a user of whom nothing is known.
+        """
         self._note(FOREIGN, profile, ts_ms, day, exposure, site.number, position, user, ad)
 
     def click(
@@ -154,7 +162,7 @@ class Tape:
                 self._notes, self._count, state.profiles.rows, state.requests.rows, state.exposures.rows,
                 state.clicks.rows, sites.words, sites.spans, sites.candidates, catalog.ads, weights.table,
                 catalog.mask, *self._policy, self._spans, self._placed, self._shares, self._p_click,
-                self._ecpm_micros, self._reasons, self._propensity, self._buckets,
+                self._ecpm_micros, self._reasons, self._propensity, self._buckets, self._blank,
             )  # fmt: skip
 
     def ranking(self, number: int) -> Ranking:
@@ -194,6 +202,7 @@ class Tape:
 def _play(  # type: ignore[no-untyped-def]
     notes, count, profiles, requests, exposures, clicks, words, site_spans, candidates, ads, weights, mask,
     shortlist, temperature, floor, spans, placed, shares, p_click, ecpm_micros, reasons, propensity, buckets,
+    blank,
 ):  # fmt: skip
     context = np.empty(len(CONTEXT), np.uint32)
     rankings = end = 0
@@ -205,7 +214,8 @@ def _play(  # type: ignore[no-untyped-def]
         elif kind == REQUEST:
             request, site, position, user, ticket = day, a, b, c, d
             asked = requests[request].context
-            context_buckets(profiles, profile, words[site], position, user, ts_ms, mask, asked)
+            known, at = (blank, 0) if profile == NOTHING else (profiles, profile)
+            context_buckets(known, at, words[site], position, user, ts_ms, mask, asked)
             if ticket == NOTHING:
                 continue
             start, (first, last) = end, site_spans[site]
@@ -221,12 +231,15 @@ def _play(  # type: ignore[no-untyped-def]
         elif kind == OWN:
             if a != NOTHING and c != NOTHING:
                 join_buckets(requests[b].context, ads, c, mask, exposures[a].buckets)
-            see_exposure(profiles, profile, ts_ms, day, True)
+            if profile != NOTHING:
+                see_exposure(profiles, profile, ts_ms, day, True)
         elif kind == FOREIGN:
             if e != NOTHING:
-                context_buckets(profiles, profile, words[b], c, d, ts_ms, mask, context)
+                known, at = (blank, 0) if d == NOBODY else (profiles, profile)
+                context_buckets(known, at, words[b], c, d, ts_ms, mask, context)
                 join_buckets(context, ads, e, mask, exposures[a].buckets)
-            see_exposure(profiles, profile, ts_ms, day, False)
+            if profile != NOTHING:
+                see_exposure(profiles, profile, ts_ms, day, False)
         elif kind == CLICK:
             see_click(profiles, profile, ts_ms, day, a != 0, b != 0, c, d)
         elif kind == ORDER:

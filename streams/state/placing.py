@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from models.hashing import stable_key
 from streams.routing import KNOWN, partition_hash
-from streams.state.rows import PURCHASE, Record, Rows, decode_rows, encode_key, encode_rows, layout_version
+from streams.state.rows import (
+    NOBODY,
+    PURCHASE,
+    Record,
+    Rows,
+    decode_rows,
+    encode_key,
+    encode_rows,
+    layout_version,
+)
 
 USER_FIELDS = {b"P": "key", b"R": "user", b"E": "user", b"C": "user", b"O": "user", b"F": "user"}
 """By kind, the field that says whose a row is."""
@@ -40,7 +49,7 @@ class Content:
             if user not in self._hash_of:
                 self._hash_of[user] = partition_hash(user_id)
         users = {user for kind, field in USER_FIELDS.items() for user in self.rows[kind][field].tolist()}
-        self.missing = users.difference(self._hash_of)
+        self.missing = users.difference(self._hash_of, (NOBODY,))
         """Keys of the users whose hash no row holds."""
 
     def learn(self, user: int, user_id: str) -> None:
@@ -89,6 +98,8 @@ def place(content: Content, source: int, before: int, after: int, write_version:
             known = hashes != 0
             strays += int(np.count_nonzero(known & (_partitions(hashes, before) != source)))
             to = np.where(known, _partitions(hashes, after), -1)
+            # Nobody knows where the echo of nobody's decision will come: its row waits where it is.
+            to[~known & (rows[USER_FIELDS[kind]] == NOBODY)] = source
             if kind == b"P" and (learned := rows["partition_hash"] != hashes).any():
                 rows = rows.copy()
                 rows["partition_hash"] = hashes

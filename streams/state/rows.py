@@ -20,9 +20,12 @@ from streams.state.versions import OLDER, downgrade, upgrade
 COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
     "dead_letters", "slots", "decisions", "unmatched_exposures", "unmatched_clicks", "overflowed",
-    "unmatched_refunds",
+    "unmatched_refunds", "contextual",
 )  # fmt: skip
 """What a partition counts, exactly once an event."""
+
+NOBODY = 0
+"""In place of a user's key, in rows of whoever has not agreed to a profile."""
 
 META = np.dtype(
     [
@@ -139,7 +142,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    b"M": Kind("positions", META, 2),
+    b"M": Kind("positions", META, 3),
     b"P": Kind("profiles", PROFILE, 1),
     b"R": Kind("requests", REQUEST, 1),
     b"E": Kind("exposures", EXPOSURE, 2),
