@@ -20,7 +20,7 @@ PRESENT = 0.9
 """Share of the records in which a required field must be for its source to be certain."""
 UNIQUE = 0.98
 """Share of the records that an identity must tell apart."""
-GIVEN = frozenset({"segments", "slots", "lines", "page", "kind"})
+GIVEN = frozenset({"segments", "slots", "lines", "page", "kind", "consent"})
 """Fields that are not looked for by name."""
 PAGES = frozenset(getattr(Page, "__args__", ()))
 
