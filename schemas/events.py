@@ -58,6 +58,9 @@ class View(Struct, frozen=True, gc=False, omit_defaults=True, tag="view"):
     segments: Segments = ()
     slots: Annotated[tuple[Slot, ...], Meta(max_length=16)] = ()
     """The places that ask for a decision; the index in this list is part of the decision's identity."""
+    anonymous_id: OptionalId = ""
+    """Under which this user was known before the login, where it is another id than ``user_id``: what is known
+    of it becomes the user's."""
     consent: Consent = None
     """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
     the event."""
@@ -121,6 +124,9 @@ class Click(Struct, frozen=True, gc=False, omit_defaults=True, tag="click"):
     category: Label = ""
     price_micros: Micros = 0
     """Price of the item, in the shop's base currency; 0 is unknown."""
+    anonymous_id: OptionalId = ""
+    """Under which this user was known before the login, where it is another id than ``user_id``: what is known
+    of it becomes the user's."""
     consent: Consent = None
     """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
     the event."""
@@ -158,6 +164,9 @@ class Purchase(Struct, frozen=True, gc=False, omit_defaults=True, tag="purchase"
     coupon_id: OptionalId = ""
     discount_micros: Micros = 0
     """What coupons and promotions took off, in ``currency``."""
+    anonymous_id: OptionalId = ""
+    """Under which this user was known before the login, where it is another id than ``user_id``: what is known
+    of it becomes the user's."""
     consent: Consent = None
     """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
     the event."""

@@ -109,6 +109,7 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     max_clicks: Count = 200_000
     max_purchases: Count = 100_000
     max_refunds: Count = 100_000
+    max_links: Count = 100_000
     max_event_ids: Count = 5_000_000
     write_version: Annotated[int, Meta(ge=1, le=3)] = 3
     """Version of the rows that are written: an older one until every worker runs the new release."""
@@ -151,6 +152,14 @@ class Consent(Struct, frozen=True, forbid_unknown_fields=True):
 
     when_absent: WhenAbsent = "all"
     """What the user of an event without `consent` has agreed to: `profile` is all but personalisation."""
+
+
+class Identity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Logins, which link who was anonymous to who is known."""
+
+    reclaim_after_s: Seconds = 1800.0
+    """How long after a login (event time) the user's next event with an ``anonymous_id`` asks again for what
+    has come under that since."""
 
 
 class ClickHouse(Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,6 +205,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     learning: Learning = field(default_factory=Learning)
     deciding: Deciding = field(default_factory=Deciding)
     consent: Consent = field(default_factory=Consent)
+    identity: Identity = field(default_factory=Identity)
     clickhouse: ClickHouse = field(default_factory=ClickHouse)
     embedded: Embedded = field(default_factory=Embedded)
     adoption: Adoption = field(default_factory=Adoption)

@@ -18,7 +18,7 @@ from streams.processor.tape import NOTHING, Tape
 from streams.processor.timers import Kind, Timers
 from streams.settings import Processing
 from streams.state.partition import PartitionState
-from streams.state.rows import NOBODY
+from streams.state.rows import NOBODY, Rows
 
 MAX_KEY = 2**63 - 1
 
@@ -119,6 +119,48 @@ class Joins:
             click["held_until_ms"] = until_ms
             self.timers.add(until_ms, Kind.CLICK, int(click["key"]))
         self.state.clicks.touch(int(click["key"]))
+
+    def has_clicks(self, user: int) -> bool:
+        """Whether there are joined clicks of a user."""
+        return user in self._clicks_of
+
+    def take_clicks(self, user: int, limit: int) -> Rows:
+        """A user's newest joined clicks that have earned nothing yet: they are another user's from now on.
+
+        Those that have stay, for the refunds of what they earned.
+        """
+        pool = self.state.clicks
+        kept: list[tuple[int, int]] = []
+        taken: list[int] = []
+        for ts_ms, key in reversed(self._clicks_of.pop(user, [])):
+            slot = pool.slot_of.get(key)
+            if slot is None:  # it has made room for another
+                continue
+            if (
+                len(taken) < limit
+                and not pool.rows["converted"][slot]
+                and not pool.rows["held_until_ms"][slot]
+            ):
+                taken.append(slot)
+            else:
+                kept.append((ts_ms, key))
+        rows = pool.rows[taken]
+        for key in rows["key"].tolist():
+            pool.remove(key)
+        if kept:
+            self._clicks_of[user] = kept[::-1]
+        return rows
+
+    def receive_clicks(self, clicks: Rows, user: int) -> None:
+        """Joined clicks of another user that are this one's from now on."""
+        pool = self.state.clicks
+        for click in clicks:
+            key, ts_ms = int(click["key"]), int(click["ts_ms"])
+            slot = pool.add(key)
+            pool.rows[slot] = click
+            pool.rows["user"][slot] = user
+            insort(self._clicks_of.setdefault(user, []), (ts_ms, key))
+            self.timers.add(self._click_until_ms(pool.rows[slot]), Kind.CLICK, key)
 
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; the clicks by user are derived anew on the way."""

@@ -14,10 +14,11 @@ from models.hashing import stable_key
 from models.profiles import PAGE_CODES
 from models.serving import ServingWeights
 from schemas.events import Click, Exposure, Purchase, Refund, View
-from streams.processor.arrival import Arrival
+from streams.processor.arrival import Arrival, IdentityArrival
 from streams.processor.consent import NOBODY_SUFFIX, Consents
 from streams.processor.deciding import Decider
 from streams.processor.joins import Joins
+from streams.processor.links import Links
 from streams.processor.orders import Orders
 from streams.processor.outcomes import Outcomes
 from streams.processor.output import Output
@@ -51,6 +52,10 @@ class Processor:
         outcomes = self.outcomes
         self.joins = Joins(self.state, outcomes, self.tape, self.timers, settings.processing)
         self.orders = Orders(self.state, self.joins, outcomes, self.timers, settings.processing)
+        self.links = Links(
+            partition, self.state, self.joins, self.orders, self.timers, self.output, settings.identity,
+            self._settle,
+        )  # fmt: skip
         self.consents = Consents(settings.consent.when_absent)
         self.lateness_ms = int(settings.processing.lateness_s * 1000)
         self.tape.on_full = self.state.profiles.before_evicting = self._settle
@@ -63,7 +68,7 @@ class Processor:
             Refund: self._refund,
         }
 
-    def process(self, arrivals: Iterable[Arrival]) -> None:
+    def process(self, arrivals: Iterable[Arrival | IdentityArrival]) -> None:
         """Apply events in the given order; what follows is in ``output``."""
         state, shops, handlers = self.state, self._shops, self._handlers
         counters, offsets = state.counters, state.offsets
@@ -71,6 +76,9 @@ class Processor:
         consents, usual_consent = self.consents, self.consents.usual
         self.sites.refresh()
         for arrival in arrivals:
+            if isinstance(arrival, IdentityArrival):
+                self.links.take(arrival)
+                continue
             offsets[arrival.topic] = arrival.offset + 1
             event = arrival.event
             if event is None:
@@ -107,7 +115,7 @@ class Processor:
 
     def restored(self) -> None:
         """The state has been loaded from its changelog: rebuild what derives from it."""
-        self.timers.restart([*self.joins.pending(), *self.orders.pending()])
+        self.timers.restart([*self.joins.pending(), *self.orders.pending(), *self.links.pending()])
 
     def _advance(self, stream_ms: int) -> None:
         self.state.advance(stream_ms)
@@ -131,6 +139,8 @@ class Processor:
                 profile, ts_ms, self.catalog.day(view.shop_id, ts_ms), PAGE_CODES[view.page],
                 stable_key(view.category), view.price_micros,
             )  # fmt: skip
+            if view.anonymous_id:
+                self.links.logged_in(view, user, self._shop(view.shop_id))
         if view.slots and self._is_contextual(view):
             counters["contextual"] += len(view.slots)
             profile, view = NOTHING, _impersonal(view)
@@ -181,6 +191,8 @@ class Processor:
                 bool(click.decision_id), click.kind == "add_to_cart", stable_key(click.category),
                 click.price_micros,
             )  # fmt: skip
+            if click.anonymous_id:
+                self.links.logged_in(click, user, self._shop(click.shop_id))
         if click.kind in ("ad", "promotion"):
             counters["ad_clicks"] += 1
             self.joins.clicked(click, arrival.offset, user)
@@ -201,6 +213,8 @@ class Processor:
         for line, price_micros in zip(purchase.lines, prices_micros, strict=True):
             self.tape.line(profile, ts_ms, stable_key(line.category), price_micros)
         self.orders.purchased(purchase, arrival.offset, user, amount_micros)
+        if purchase.anonymous_id:
+            self.links.logged_in(purchase, user, self._shop(purchase.shop_id))
 
     def _refund(self, refund: Refund, arrival: Arrival, user: int) -> None:
         if user == NOBODY:

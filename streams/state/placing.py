@@ -108,7 +108,7 @@ def place(content: Content, source: int, before: int, after: int, write_version:
         for key in rows["key"][leaving | dropped].tolist():
             records[source].append((encode_key(kind, key), None))
         for partition in np.unique(to[leaving]).tolist():
-            records[partition] += _records(kind, _moved(rows[to == partition], source, partition))
+            records[partition] += _records(kind, moved(rows[to == partition], source, partition))
         staying = stale & (to == source)
         records[source] += _records(kind, rows[staying])
         moved_rows += int(np.count_nonzero(leaving))
@@ -126,7 +126,7 @@ def _records(kind: bytes, rows: Rows) -> list[Record]:
     return list(zip(keys, encode_rows(rows), strict=True))
 
 
-def _moved(rows: Rows, source: int, partition: int) -> Rows:
+def moved(rows: Rows, source: int, partition: int) -> Rows:
     """Rows as they are written in another partition: their offsets are still those of the old one.
 
     An order of version 1, whose key is its offset, gets a key that no order of another partition has.

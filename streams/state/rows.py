@@ -20,7 +20,7 @@ from streams.state.versions import OLDER, downgrade, upgrade
 COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
     "dead_letters", "slots", "decisions", "unmatched_exposures", "unmatched_clicks", "overflowed",
-    "unmatched_refunds", "contextual",
+    "unmatched_refunds", "contextual", "claims", "transfers", "merges",
 )  # fmt: skip
 """What a partition counts, exactly once an event."""
 
@@ -127,6 +127,18 @@ REFUND = np.dtype(
 )
 """A refund that waits out the lateness horizon, so that its order has come and is settled."""
 
+LINK = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the anonymous id
+        ("ts_ms", "i8"),  # of the login that asked for what was known of it
+        ("user", "i8"),
+    ]
+)
+"""A login that need not ask again for a while."""
+
+READ = np.dtype([("key", "i8"), ("offset", "i8")])
+"""Next offset to read of `headrace-identities`; there is one such row, with key 0."""
+
 EVENT_ID = np.dtype([("key", "i8"), ("ts_ms", "i8")])
 """An event id that was seen; many of them make one changelog record."""
 
@@ -149,6 +161,8 @@ KINDS = {
     b"C": Kind("clicks", CLICK, 2),
     b"O": Kind("orders", PURCHASE, 2),
     b"F": Kind("refunds", REFUND, 2),
+    b"L": Kind("links", LINK, 3),
+    b"T": Kind("identity positions", READ, 3),
     b"I": Kind("event ids", EVENT_ID, 1),
 }
 NEWEST_VERSION = max(kind.version for kind in KINDS.values())
@@ -176,6 +190,10 @@ def encode_key(kind: bytes, key: int) -> bytes:
 
 META_KEY = encode_key(b"M", 0)
 """Of a partition's one row of positions and counters."""
+
+
+READ_KEY = encode_key(b"T", 0)
+"""Of a partition's one row of how far it has read `headrace-identities`."""
 
 
 def encode_rows(rows: Rows) -> list[bytes]:
