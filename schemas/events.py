@@ -59,8 +59,8 @@ class View(Struct, frozen=True, gc=False, omit_defaults=True, tag="view"):
     slots: Annotated[tuple[Slot, ...], Meta(max_length=16)] = ()
     """The places that ask for a decision; the index in this list is part of the decision's identity."""
     anonymous_id: OptionalId = ""
-    """Under which this user was known before the login, where it is another id than ``user_id``: what is known
-    of it becomes the user's."""
+    """Under which this user was known before the login, where that is another id: what is known of it becomes
+    the user's."""
     consent: Consent = None
     """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
     the event."""
@@ -125,8 +125,8 @@ class Click(Struct, frozen=True, gc=False, omit_defaults=True, tag="click"):
     price_micros: Micros = 0
     """Price of the item, in the shop's base currency; 0 is unknown."""
     anonymous_id: OptionalId = ""
-    """Under which this user was known before the login, where it is another id than ``user_id``: what is known
-    of it becomes the user's."""
+    """Under which this user was known before the login, where that is another id: what is known of it becomes
+    the user's."""
     consent: Consent = None
     """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
     the event."""
@@ -165,8 +165,8 @@ class Purchase(Struct, frozen=True, gc=False, omit_defaults=True, tag="purchase"
     discount_micros: Micros = 0
     """What coupons and promotions took off, in ``currency``."""
     anonymous_id: OptionalId = ""
-    """Under which this user was known before the login, where it is another id than ``user_id``: what is known
-    of it becomes the user's."""
+    """Under which this user was known before the login, where that is another id: what is known of it becomes
+    the user's."""
     consent: Consent = None
     """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
     the event."""

@@ -125,8 +125,8 @@ IDENTITIES = Topic(
     partitions="input",
     cleanup="delete",
     direction="internal",
-    description="What partitions tell each other when an anonymous user logs in: claims, and profiles on their "
-    "way; no other system may rely on it.",
+    description="What partitions tell each other when an anonymous user logs in: claims, and profiles on "
+    "their way; no other system may rely on it.",
     key="",
 )
 
