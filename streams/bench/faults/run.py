@@ -10,12 +10,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, Topic
+from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, IDENTITIES, INPUTS, OUTCOMES, Topic
 from streams.admin import open_admin
 from streams.bench.faults.bed import Bed
 from streams.bench.faults.comparison import Comparison, compare, weights_equal
 from streams.bench.faults.crew import PROCESS, SINK, Crew, Ended
 from streams.bench.faults.gauge import Gauge
+from streams.bench.faults.logins import RECLAIM_AFTER_S
 from streams.bench.faults.oracle import expected_results
 from streams.bench.faults.pacing import Loader
 from streams.bench.faults.plan import Fault, Kind
@@ -25,7 +26,7 @@ from streams.bench.faults.stream import Disturbances, Stream
 from streams.bench.load import load
 from streams.bench.mix import Mix
 from streams.lag import wait_until_read
-from streams.settings import ClickHouse, Kafka, Processing, Settings
+from streams.settings import ClickHouse, Identity, Kafka, Processing, Settings
 
 Name = Literal["strict", "paced"]
 
@@ -137,6 +138,10 @@ def run(
         for role, group in groups.items():
             wait_until_read(settings.kafka, group, STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
             if role == "process":
+                for _ in ("claims", "transfers"):
+                    wait_until_read(
+                        settings.kafka, group, (IDENTITIES,), STALL_TIMEOUT_S, lambda *_: weather.turn()
+                    )
                 seconds = time.monotonic() - began_s
         crew.stop()
     actual = left_results(settings)
@@ -168,6 +173,7 @@ def _settings(name: Name, bed: Bed) -> Settings:
             fetch_max_records=500,  # many polls, so that there are many moments to be killed at
         ),
         processing=PROCESSING[name],
+        identity=Identity(RECLAIM_AFTER_S),
         clickhouse=ClickHouse(
             engine_url=bed.store.url if bed.store else "",
             database=f"headrace_{name}",
