@@ -20,6 +20,7 @@ class Outcome(Struct, frozen=True):
     exposure_id: str
     """``views-<partition>-<offset>`` of the exposure, ours or another system's."""
     user_id: str
+    """Empty where the user had not agreed to a profile."""
     ad_id: str
     promotion_id: str
     campaign_id: str

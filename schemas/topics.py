@@ -120,6 +120,15 @@ STATE = Topic(
     description="State of each partition as checksummed binary rows, which no other system may rely on.",
     key="binary: kind and identity of a row",
 )
+IDENTITIES = Topic(
+    name="headrace-identities",
+    partitions="input",
+    cleanup="delete",
+    direction="internal",
+    description="What partitions tell each other when an anonymous user logs in: claims, and profiles on "
+    "their way; no other system may rely on it.",
+    key="",
+)
 
 INPUTS = (VIEWS, CLICKS, PURCHASES)
-TOPICS = (*INPUTS, CATALOG, DECISIONS, OUTCOMES, EXAMPLES, MODEL, DEAD_LETTERS, STATE)
+TOPICS = (*INPUTS, CATALOG, DECISIONS, OUTCOMES, EXAMPLES, MODEL, DEAD_LETTERS, STATE, IDENTITIES)

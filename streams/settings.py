@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 Role = Literal["process", "learn", "sink"]
+WhenAbsent = Literal["all", "profile", "none"]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -108,8 +109,9 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     max_clicks: Count = 200_000
     max_purchases: Count = 100_000
     max_refunds: Count = 100_000
+    max_links: Count = 100_000
     max_event_ids: Count = 5_000_000
-    write_version: Annotated[int, Meta(ge=1, le=2)] = 2
+    write_version: Annotated[int, Meta(ge=1, le=3)] = 3
     """Version of the rows that are written: an older one until every worker runs the new release."""
 
 
@@ -143,6 +145,21 @@ class Deciding(Struct, frozen=True, forbid_unknown_fields=True):
     """Share of users who never get a promotion, for ever the same."""
     salt: str = "headrace"
     """Seeds the holdout and the draws; change it to draw anew."""
+
+
+class Consent(Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be done with events whose `consent` says nothing."""
+
+    when_absent: WhenAbsent = "all"
+    """What the user of an event without `consent` has agreed to: `profile` is all but personalisation."""
+
+
+class Identity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Logins, which link who was anonymous to who is known."""
+
+    reclaim_after_s: Seconds = 1800.0
+    """How long after a login (event time) the user's next event with an ``anonymous_id`` asks again for what
+    has come under that since."""
 
 
 class ClickHouse(Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,6 +204,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state: State = field(default_factory=State)
     learning: Learning = field(default_factory=Learning)
     deciding: Deciding = field(default_factory=Deciding)
+    consent: Consent = field(default_factory=Consent)
+    identity: Identity = field(default_factory=Identity)
     clickhouse: ClickHouse = field(default_factory=ClickHouse)
     embedded: Embedded = field(default_factory=Embedded)
     adoption: Adoption = field(default_factory=Adoption)

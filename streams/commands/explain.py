@@ -66,7 +66,7 @@ def _page(decision: dict[str, Any]) -> Iterator[str]:
     yield "  {ts} UTC, shop {shop_id}, page {page}, slot {slot_id}, position {position}".format(**decision)
     yield "  chosen: {chosen_id}, campaign {campaign_id}".format(**decision)
     yield "  propensity {propensity:.6f} by policy {policy}".format(**decision)
-    yield "  model version {model_version}".format(**decision)
+    yield "  {basis}, model version {model_version}".format(**decision)
     yield "  record: partition {topic_partition}, offset {topic_offset}".format(**decision)
     yield "\nCandidates"
     yield _indented(table(["id", "p_click", "score_micros", "propensity", "rejected"], _candidates(decision)))

@@ -18,6 +18,7 @@ from streams.processor.tape import NOTHING, Tape
 from streams.processor.timers import Kind, Timers
 from streams.settings import Processing
 from streams.state.partition import PartitionState
+from streams.state.rows import NOBODY, Rows
 
 MAX_KEY = 2**63 - 1
 
@@ -70,8 +71,8 @@ class Joins:
         key = _join_key(user, decision_id, exposure.event_id)
         request_offset, request_slot, request_origin = NO_OFFSET, 0, 0
         if decision_id:
-            # The decision is one of ours, so its identity is ``views-<partition>-<offset>-<slot>``.
-            _, place, offset_of_request, index = decision_id.split("-")
+            # The decision is one of ours, so its identity is ``views-<partition>-<offset>-<slot>[-nobody]``.
+            _, place, offset_of_request, index = decision_id.split("-")[:4]
             request_offset, request_slot = int(offset_of_request), int(index)
             request_origin = 0 if int(place) == self.outcomes.partition else int(place) + 1
         slot = self.state.exposures.put(
@@ -80,7 +81,7 @@ class Joins:
             request_origin,
         )  # fmt: skip
         self.timers.add(exposure.ts_ms + self.click_window_ms + self.lateness_ms, Kind.EXPOSURE, key)
-        self.outcomes.exposed(exposure, offset)
+        self.outcomes.exposed(exposure, offset, "" if user == NOBODY else exposure.user_id)
         return key, slot
 
     def meet(self, key: int, exposure: Exposure) -> None:
@@ -119,6 +120,48 @@ class Joins:
             self.timers.add(until_ms, Kind.CLICK, int(click["key"]))
         self.state.clicks.touch(int(click["key"]))
 
+    def has_clicks(self, user: int) -> bool:
+        """Whether there are joined clicks of a user."""
+        return user in self._clicks_of
+
+    def take_clicks(self, user: int, limit: int) -> Rows:
+        """A user's newest joined clicks that have earned nothing yet: they are another user's from now on.
+
+        Those that have stay, for the refunds of what they earned.
+        """
+        pool = self.state.clicks
+        kept: list[tuple[int, int]] = []
+        taken: list[int] = []
+        for ts_ms, key in reversed(self._clicks_of.pop(user, [])):
+            slot = pool.slot_of.get(key)
+            if slot is None:  # it has made room for another
+                continue
+            if (
+                len(taken) < limit
+                and not pool.rows["converted"][slot]
+                and not pool.rows["held_until_ms"][slot]
+            ):
+                taken.append(slot)
+            else:
+                kept.append((ts_ms, key))
+        rows = pool.rows[taken]
+        for key in rows["key"].tolist():
+            pool.remove(key)
+        if kept:
+            self._clicks_of[user] = kept[::-1]
+        return rows
+
+    def receive_clicks(self, clicks: Rows, user: int) -> None:
+        """Joined clicks of another user that are this one's from now on."""
+        pool = self.state.clicks
+        for click in clicks:
+            key, ts_ms = int(click["key"]), int(click["ts_ms"])
+            slot = pool.add(key)
+            pool.rows[slot] = click
+            pool.rows["user"][slot] = user
+            insort(self._clicks_of.setdefault(user, []), (ts_ms, key))
+            self.timers.add(self._click_until_ms(pool.rows[slot]), Kind.CLICK, key)
+
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; the clicks by user are derived anew on the way."""
         state, lateness_ms = self.state, self.lateness_ms
@@ -129,7 +172,7 @@ class Joins:
         self._clicks_of = {}
         for row in state.clicks:
             yield self._click_until_ms(row), Kind.CLICK, int(row["key"])
-            if row["exposure_offset"] != NO_OFFSET:
+            if row["exposure_offset"] != NO_OFFSET and row["user"] != NOBODY:
                 insort(self._clicks_of.setdefault(int(row["user"]), []), (int(row["ts_ms"]), int(row["key"])))
 
     def _join(self, key: int, shop_id: str, user_id: str) -> None:
@@ -149,7 +192,10 @@ class Joins:
         click["exposure_offset"], click["exposure_origin"] = exposure["offset"], exposure["origin"]
         self.state.exposures.touch(key)
         self.state.clicks.touch(key)
-        insort(self._clicks_of.setdefault(int(click["user"]), []), (ts_ms, key))
+        if click["user"] == NOBODY:
+            user_id = ""
+        else:
+            insort(self._clicks_of.setdefault(int(click["user"]), []), (ts_ms, key))
         self.timers.add(self._click_until_ms(click), Kind.CLICK, key)
         click_at = f"{self.outcomes.partition_of(click['origin'])}-{click['offset']}"
         self.outcomes.followed("click", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, delay_ms)
@@ -179,7 +225,7 @@ class Joins:
             return  # set before it was joined, held, or for another click: it has a later one
         if click["exposure_offset"] == NO_OFFSET:
             self.state.counters["unmatched_clicks"] += 1
-        else:
+        elif click["user"] != NOBODY:
             clicks = self._clicks_of[int(click["user"])]
             clicks.remove((int(click["ts_ms"]), key))
             if not clicks:
@@ -197,6 +243,7 @@ class Joins:
 def _join_key(user: int, decision_id: str, exposure_id: str) -> int:
     """Key under which a user's click meets the exposure: of our decision, or of another system's choice.
 
-    With the user in it, nobody else's click can take the place of the user's.
+    With the user in it, nobody else's click can take the place of the user's; of nobody's decision the
+    identity alone counts.
     """
     return stable_key(f"own/{decision_id}" if decision_id else f"foreign/{exposure_id}", seed=user)

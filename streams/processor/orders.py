@@ -60,6 +60,12 @@ class Orders:
         self.state.refunds.put(key, refund.ts_ms, user, offset, order, amount_micros, 0)
         self.timers.add(refund.ts_ms + self.lateness_ms, Kind.REFUND, key)
 
+    def is_waiting(self, user: int) -> bool:
+        """Whether an order of a user is still to be settled."""
+        orders = self.state.purchases
+        found = np.flatnonzero((orders.rows["user"] == user) & (orders.rows["settled"] == 0))
+        return any(orders.slot_of.get(int(orders.rows["key"][slot])) == slot for slot in found.tolist())
+
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; those that may not be remembered any longer are dropped."""
         for order in list(self.state.purchases):

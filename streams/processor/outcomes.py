@@ -7,8 +7,10 @@ import numpy as np
 from models.catalog import Catalog
 from schemas.events import Exposure
 from schemas.model import Task
-from streams.processor.output import Output, encode
+from streams.processor.consent import NOBODY_SUFFIX
+from streams.processor.output import Output, encode, message_key
 from streams.processor.tape import Tape
+from streams.state.rows import NOBODY
 
 NO_OFFSET = -1
 """Of a partner that has not come; of a request: another system had chosen."""
@@ -32,8 +34,8 @@ class Outcomes:
         """The partition that an origin names."""
         return int(origin) - 1 if origin else self.partition
 
-    def exposed(self, exposure: Exposure, offset: int) -> None:
-        """It was shown."""
+    def exposed(self, exposure: Exposure, offset: int, user_id: str) -> None:
+        """It was shown; ``user_id`` is empty where that is not to be kept."""
         ad_id, promotion_id = exposure.ad_id, exposure.promotion_id
         exposure_id = f"views-{self.partition}-{offset}"
         outcome = {
@@ -43,7 +45,7 @@ class Outcomes:
             "shop_id": exposure.shop_id,
             "decision_id": exposure.decision_id,
             "exposure_id": exposure_id,
-            "user_id": exposure.user_id,
+            "user_id": user_id,
             "ad_id": ad_id,
             "promotion_id": promotion_id,
             "campaign_id": self.catalog.campaign_of(exposure.shop_id, ad_id, promotion_id),
@@ -54,7 +56,7 @@ class Outcomes:
             "delay_ms": 0,
             "order_id": "",
         }
-        self.output.outcomes.append((exposure.user_id.encode(), encode(outcome)))
+        self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
     def followed(
         self, kind: Literal["click", "purchase", "refund"], cause: str, ts_ms: int, shop_id: str,
@@ -68,7 +70,8 @@ class Outcomes:
         own = click["request_offset"] != NO_OFFSET
         name = self.catalog.name_of(int(click["shown"]))
         ad_id, promotion_id = (name, "") if click["is_ad"] else ("", name)
-        decision_id = f"views-{request_at}-{click['request_offset']}-{click['request_slot']}"
+        suffix = NOBODY_SUFFIX if click["user"] == NOBODY else ""
+        decision_id = f"views-{request_at}-{click['request_offset']}-{click['request_slot']}{suffix}"
         outcome = {
             "outcome_id": f"{kind}-{cause}",
             "kind": kind,
@@ -87,7 +90,7 @@ class Outcomes:
             "delay_ms": delay_ms,
             "order_id": order_id,
         }
-        self.output.outcomes.append((user_id.encode(), encode(outcome)))
+        self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
     def example(
         self, task: Task, place: str, ts_ms: int, request_offset: int, features: int, label: Literal[0, 1],

@@ -20,9 +20,12 @@ from streams.state.versions import OLDER, downgrade, upgrade
 COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
     "dead_letters", "slots", "decisions", "unmatched_exposures", "unmatched_clicks", "overflowed",
-    "unmatched_refunds",
+    "unmatched_refunds", "contextual", "claims", "transfers", "merges",
 )  # fmt: skip
 """What a partition counts, exactly once an event."""
+
+NOBODY = 0
+"""In place of a user's key, in rows of whoever has not agreed to a profile."""
 
 META = np.dtype(
     [
@@ -124,6 +127,18 @@ REFUND = np.dtype(
 )
 """A refund that waits out the lateness horizon, so that its order has come and is settled."""
 
+LINK = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the anonymous id
+        ("ts_ms", "i8"),  # of the login that asked for what was known of it
+        ("user", "i8"),
+    ]
+)
+"""A login that need not ask again for a while."""
+
+READ = np.dtype([("key", "i8"), ("offset", "i8")])
+"""Next offset to read of `headrace-identities`; there is one such row, with key 0."""
+
 EVENT_ID = np.dtype([("key", "i8"), ("ts_ms", "i8")])
 """An event id that was seen; many of them make one changelog record."""
 
@@ -139,13 +154,15 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    b"M": Kind("positions", META, 2),
+    b"M": Kind("positions", META, 3),
     b"P": Kind("profiles", PROFILE, 1),
     b"R": Kind("requests", REQUEST, 1),
     b"E": Kind("exposures", EXPOSURE, 2),
     b"C": Kind("clicks", CLICK, 2),
     b"O": Kind("orders", PURCHASE, 2),
     b"F": Kind("refunds", REFUND, 2),
+    b"L": Kind("links", LINK, 3),
+    b"T": Kind("identity positions", READ, 3),
     b"I": Kind("event ids", EVENT_ID, 1),
 }
 NEWEST_VERSION = max(kind.version for kind in KINDS.values())
@@ -173,6 +190,10 @@ def encode_key(kind: bytes, key: int) -> bytes:
 
 META_KEY = encode_key(b"M", 0)
 """Of a partition's one row of positions and counters."""
+
+
+READ_KEY = encode_key(b"T", 0)
+"""Of a partition's one row of how far it has read `headrace-identities`."""
 
 
 def encode_rows(rows: Rows) -> list[bytes]:

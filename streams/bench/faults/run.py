@@ -3,19 +3,20 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
-from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, Topic
+from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, IDENTITIES, INPUTS, OUTCOMES, Topic
 from streams.admin import open_admin
 from streams.bench.faults.bed import Bed
 from streams.bench.faults.comparison import Comparison, compare, weights_equal
 from streams.bench.faults.crew import PROCESS, SINK, Crew, Ended
 from streams.bench.faults.gauge import Gauge
+from streams.bench.faults.logins import RECLAIM_AFTER_S
 from streams.bench.faults.oracle import expected_results
 from streams.bench.faults.pacing import Loader
 from streams.bench.faults.plan import Fault, Kind
@@ -25,7 +26,7 @@ from streams.bench.faults.stream import Disturbances, Stream
 from streams.bench.load import load
 from streams.bench.mix import Mix
 from streams.lag import wait_until_read
-from streams.settings import ClickHouse, Kafka, Processing, Settings
+from streams.settings import ClickHouse, Identity, Kafka, Processing, Settings
 
 Name = Literal["strict", "paced"]
 
@@ -132,6 +133,8 @@ def run(
             _suffer(weather, faults, stream, advance)
         weather.clear()
         _finish("process", weather, settings.kafka)
+        for _ in ("claims", "transfers"):
+            _finish("process", weather, settings.kafka, (IDENTITIES,))
         seconds = time.monotonic() - began_s
         _finish("learn", weather, settings.kafka)
         # Ticks make outcomes as long as they run; the sink goes when it has stored the last of them.
@@ -156,10 +159,10 @@ def run(
     )
 
 
-def _finish(role: str, weather: "_Weather", kafka: Kafka) -> None:
-    """Wait until the group of a role has read all that is there for it."""
+def _finish(role: str, weather: "_Weather", kafka: Kafka, topics: Sequence[Topic] = ()) -> None:
+    """Wait until the group of a role has read all that is there for it; or all of these topics."""
     group_id = f"{kafka.group_id}-{role}"
-    wait_until_read(kafka, group_id, STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
+    wait_until_read(kafka, group_id, topics or STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
 
 
 def _settings(name: Name, bed: Bed) -> Settings:
@@ -174,6 +177,7 @@ def _settings(name: Name, bed: Bed) -> Settings:
             fetch_max_records=500,  # many polls, so that there are many moments to be killed at
         ),
         processing=PROCESSING[name],
+        identity=Identity(RECLAIM_AFTER_S),
         clickhouse=ClickHouse(
             engine_url=bed.store.url if bed.store else "",
             database=f"headrace_{name}",

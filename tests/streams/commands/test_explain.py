@@ -14,7 +14,7 @@ placement views-0-1-0
   2026-09-21 14:13:20.123 UTC, shop main, page home, slot home-top, position 1
   chosen: a1, campaign c1
   propensity 0.750000 by policy softmax-ecpm-1
-  model version 40
+  personal, model version 40
   record: partition 0, offset 0
 
 Candidates

@@ -5,7 +5,7 @@ from click.testing import CliRunner, Result
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from schemas.topics import DECISIONS
+from schemas.topics import DECISIONS, IDENTITIES
 from streams.admin import open_admin
 from streams.cli import main
 from streams.embedded.clickhouse import Server
@@ -54,6 +54,13 @@ def test_without_topics(fresh_broker: str) -> None:
     assert_refused(worker(fresh_broker), "topic `views` is not there: run `headrace init` first")
 
 
+def test_without_the_topic_that_a_release_has_added(servers: str) -> None:
+    """After an upgrade `init` has to run again, and the worker says so."""
+    with open_admin(Kafka(bootstrap_servers=servers)) as admin:
+        admin.delete_topics([IDENTITIES.name])
+    assert_refused(worker(servers), "topic `headrace-identities` is not there: run `headrace init` first")
+
+
 def test_with_topics_that_differ_in_their_number_of_partitions(servers: str) -> None:
     """What each has, and the command that mends it."""
     with open_admin(Kafka(bootstrap_servers=servers)) as admin:
@@ -61,8 +68,8 @@ def test_with_topics_that_differ_in_their_number_of_partitions(servers: str) -> 
     assert_refused(
         worker(servers),
         "The topics differ in their number of partitions (views 2, clicks 3, purchases 2, decisions 2, "
-        "outcomes 2, dead-letters 2, headrace-state 2): stop workers and producers, and run "
-        "`headrace repartition --partitions 3`",
+        "outcomes 2, dead-letters 2, headrace-state 2, headrace-identities 2): stop workers and producers, "
+        "and run `headrace repartition --partitions 3`",
     )
 
 

@@ -415,5 +415,5 @@ def test_nothing_waits_for_ever():
     processor.process([Arrival(0, 0, 2, 0, b"", view(T0_MS + 3000, slots="ap"))])
     processor.advance(END_MS)
     state = processor.state
-    assert [0] * 5 == [len(pool) for pool in state.pools if pool is not state.profiles]
+    assert [0] * 6 == [len(pool) for pool in state.pools if pool is not state.profiles]
     assert (1, 1) == (state.counters["unmatched_clicks"], state.counters["unmatched_refunds"])

@@ -33,6 +33,18 @@ def test_only_new_migrations_are_applied(bare_store: EngineStore, database: str)
     assert [["0001_one"], ["0002_two"], []] == runs
 
 
+def test_decisions_of_before_were_personal(bare_store: EngineStore, database: str) -> None:
+    """Rows from before a decision had a basis have one all the same, in the view too; new ones say theirs."""
+    before, after = migrations.load()[:4], migrations.load()[:5]
+    migrations.apply(bare_store, database, before)
+    bare_store.insert("decisions", {"decision_id": ["old"], "ts_ms": [0]}, token="1")
+    migrations.apply(bare_store, database, after)
+    row = {"decision_id": ["new"], "ts_ms": [0], "basis": ["contextual"]}
+    bare_store.insert("decisions", row, token="2")
+    found = bare_store.query("SELECT decision_id, basis FROM unique_decisions ORDER BY decision_id").rows
+    assert [("new", "contextual"), ("old", "personal")] == [tuple(each) for each in found]
+
+
 def test_a_run_that_broke_off_is_taken_up(bare_store: EngineStore, database: str) -> None:
     """A statement that fails leaves its migration unapplied; the mended file is applied."""
     broken = Migration(2, "two", TWO.sql + "SELECT nonsense;\n")
