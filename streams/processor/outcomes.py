@@ -7,6 +7,7 @@ import numpy as np
 from models.catalog import Catalog
 from schemas.events import Exposure
 from schemas.model import Task
+from schemas.outcomes import Invalid, Outcome
 from streams.processor.output import Output, encode
 from streams.processor.tape import Tape
 
@@ -32,8 +33,8 @@ class Outcomes:
         """The partition that an origin names."""
         return int(origin) - 1 if origin else self.partition
 
-    def exposed(self, exposure: Exposure, offset: int) -> None:
-        """It was shown."""
+    def exposed(self, exposure: Exposure, offset: int, invalid: Invalid = "") -> None:
+        """It was shown, or is said to have been."""
         ad_id, promotion_id = exposure.ad_id, exposure.promotion_id
         exposure_id = f"views-{self.partition}-{offset}"
         outcome = {
@@ -53,14 +54,16 @@ class Outcomes:
             "revenue_micros": 0,
             "delay_ms": 0,
             "order_id": "",
+            "invalid": invalid,
         }
         self.output.outcomes.append((exposure.user_id.encode(), encode(outcome)))
 
     def followed(
-        self, kind: Literal["click", "purchase", "refund"], cause: str, ts_ms: int, shop_id: str,
+        self, kind: Literal["click", "purchase", "refund", "credit"], cause: str, ts_ms: int, shop_id: str,
         user_id: str, click: np.void, delay_ms: int, revenue_micros: int = 0, order_id: str = "",
+        invalid: Invalid = "",
     ) -> None:  # fmt: skip
-        """It was clicked, the click earned an order, or that was paid back.
+        """It was clicked, the click earned an order, that was paid back, or the click was taken back.
 
         ``cause`` is the place of the event, ``<topic>-<partition>-<offset>``; ``click`` is a joined row.
         """
@@ -86,6 +89,23 @@ class Outcomes:
             "revenue_micros": revenue_micros,
             "delay_ms": delay_ms,
             "order_id": order_id,
+            "invalid": invalid,
+        }
+        self.output.outcomes.append((user_id.encode(), encode(outcome)))
+
+    def unfounded(self, cause: str, ts_ms: int, shop_id: str, user_id: str, invalid: Invalid) -> None:
+        """An invalid click on what is not known to have been shown: what it names is not repeated."""
+        outcome = dict.fromkeys(Outcome.__struct_fields__, "") | {
+            "outcome_id": f"click-{cause}",
+            "kind": "click",
+            "ts_ms": ts_ms,
+            "shop_id": shop_id,
+            "user_id": user_id,
+            "position": 0,
+            "propensity": 0.0,
+            "revenue_micros": 0,
+            "delay_ms": 0,
+            "invalid": invalid,
         }
         self.output.outcomes.append((user_id.encode(), encode(outcome)))
 

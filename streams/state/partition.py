@@ -12,6 +12,7 @@ from streams.state.gathering import Gathering
 from streams.state.pool import Pool
 from streams.state.rows import (
     CLICK,
+    CLICKER,
     COUNTERS,
     EXPOSURE,
     META,
@@ -19,6 +20,7 @@ from streams.state.rows import (
     NEWEST_VERSION,
     PURCHASE,
     REFUND,
+    REPEAT,
     REQUEST,
     Record,
     decode_rows,
@@ -37,6 +39,8 @@ class PartitionState:
         self.clicks = Pool(b"C", CLICK, caps.max_clicks)
         self.purchases = Pool(b"O", PURCHASE, caps.max_purchases)
         self.refunds = Pool(b"F", REFUND, caps.max_refunds)
+        self.clickers = Pool(b"W", CLICKER, caps.max_clickers)
+        self.repeats = Pool(b"D", REPEAT, caps.max_repeats)
         self.event_ids = EventIds(int(processing.duplicate_horizon_s * 1000), caps.max_event_ids)
         self.stream_ms = 0
         """Newest event time seen; ticks carry it on while the partition is idle."""
@@ -54,7 +58,10 @@ class PartitionState:
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        return self.profiles, self.requests, self.exposures, self.clicks, self.purchases, self.refunds
+        return (
+            self.profiles, self.requests, self.exposures, self.clicks, self.purchases, self.refunds,
+            self.clickers, self.repeats,
+        )  # fmt: skip
 
     def advance(self, stream_ms: int) -> None:
         """Move the stream time on; it must not go back.

@@ -174,12 +174,13 @@ def label_changes(turns):
 
 
 def said(processor):
-    """Identity, decision, ad and revenue of each outcome; identity and signed label of each example."""
+    """Identity, decision, ad and revenue of each valid outcome; identity and signed label of each example."""
     outcomes, examples, _ = processor.output.take_committed()
     return (
         sorted(
             (o.outcome_id, o.decision_id, o.ad_id, o.revenue_micros)
             for o in map(decode_outcome, values(outcomes))
+            if not o.invalid
         ),
         sorted((e.example_id, int(e.label * e.weight)) for e in map(decode_example, values(examples))),
     )
@@ -293,10 +294,12 @@ def test_an_ad_shown_in_place_of_a_promotion_is_learned_in_its_context():
 
 
 def test_an_exposure_that_is_repeated_counts_once():
-    """A second exposure of the same decision, under another event id, has no outcome."""
+    """A second exposure of the same decision, under another event id, has an outcome that says so."""
     processor = shown_ad()
     processor.process([Arrival(0, 0, 2, 0, b"", exposure(T0_MS + 2000, decision_id="views-0-0-0"))])
-    assert (1, 1) == (len(processor.output.outcomes), processor.state.counters["unmatched_exposures"])
+    outcomes = [(o.outcome_id, o.invalid) for o in map(decode_outcome, values(processor.output.outcomes))]
+    assert [("exposure-views-0-1", ""), ("exposure-views-0-2", "repeated")] == outcomes
+    assert 1 == processor.state.counters["unmatched_exposures"]
 
 
 @pytest.mark.parametrize("first_after_ms", [-1, CLICK_MS + 1])
@@ -415,5 +418,5 @@ def test_nothing_waits_for_ever():
     processor.process([Arrival(0, 0, 2, 0, b"", view(T0_MS + 3000, slots="ap"))])
     processor.advance(END_MS)
     state = processor.state
-    assert [0] * 5 == [len(pool) for pool in state.pools if pool is not state.profiles]
+    assert {0} == {len(pool) for pool in state.pools if pool is not state.profiles}
     assert (1, 1) == (state.counters["unmatched_clicks"], state.counters["unmatched_refunds"])
