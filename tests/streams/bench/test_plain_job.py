@@ -13,10 +13,13 @@ from streams.bench.mix import START_MS, Mix, generate
 from streams.bench.plain_deciding import Decider, Model, Shop
 from streams.bench.plain_job import Job, Tables
 from streams.processor.arrival import decode
-from streams.settings import Processing, Settings
+from streams.settings import Processing, Settings, Validity
 
 EVENTS = 8000  # 80 seconds of event time
-SETTINGS = Settings(processing=Processing(click_window_s=20, lateness_s=1, attribution_window_s=30))
+SETTINGS = Settings(
+    processing=Processing(click_window_s=20, lateness_s=1, attribution_window_s=30),
+    validity=Validity(min_click_delay_ms=0, max_clicks=0),  # plain Faust has no rules for invalid traffic
+)
 
 Row = tuple[str, int, bytes]
 """Topic, offset and content of an event."""
