@@ -10,9 +10,9 @@ Invalid = Literal["", "impossible_timing", "rate", "no_exposure", "no_decision",
 """Why an exposure or a click is invalid traffic: it labels nothing and is not billed.
 
 ``impossible_timing``: a click sooner after its exposure than a person can, or well before it; ``rate``: one of
-more clicks than a person makes; ``no_exposure``: a click on what was never shown; ``no_decision``: an exposure
-of a decision that was never made, was made for another user, or too long ago; ``repeated``: of what has
-counted already.
+more clicks than a person makes; ``no_exposure``: a click on what was not shown to its user in the click window
+before it; ``no_decision``: an exposure of a decision that was never made, was made for another user, or too long
+ago; ``repeated``: of what has counted already.
 """
 
 
@@ -50,7 +50,7 @@ class Outcome(Struct, frozen=True):
     order_id: str
     invalid: Invalid = ""
     """Of exposures, clicks and credits; empty: valid. What an invalid exposure names is what it claims; a
-    click on what was never shown names nothing."""
+    click without an exposure names nothing."""
 
 
 decode_outcome = Decoder(Outcome).decode

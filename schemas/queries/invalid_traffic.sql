@@ -1,5 +1,5 @@
 -- What traffic is invalid, by which rule, how much of all is it, and what of it had counted before it was credited?
--- `share` is of the shop's exposures, or of its clicks on ads and promotions; clicks after their window are not in it.
+-- `share` is of the shop's exposures, or of its clicks on ads and promotions.
 SELECT
     shop_id,
     kind,

@@ -201,8 +201,7 @@ class Joins:
         invalid: Invalid = self.validity.timing(delay_ms)
         if not invalid and not 0 <= delay_ms <= self.click_window_ms:
             # Outside the window it must not stand in the way of a click inside it.
-            self.state.counters["unmatched_clicks"] += 1
-            self.state.clicks.remove(key)
+            self._lose(click, shop_id, user_id)
             return False
         for field in ("request_offset", "request_slot", "request_origin", "shown", "is_ad", "learnable"):
             click[field] = exposure[field]
@@ -266,7 +265,10 @@ class Joins:
         return f"{self._place(exposure)}-1" + (f"-{credits}" if credits else "")
 
     def _lose(self, click: np.void, shop_id: str, user_id: str) -> None:
-        """What a click names was never shown."""
+        """What a click names was not shown in the window before it.
+
+        The outcome is the same whether an exposure outside the window is still known or not.
+        """
         self.state.counters["unmatched_clicks"] += 1
         if self.validity.active:
             self.validity.count("no_exposure")
