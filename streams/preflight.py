@@ -61,7 +61,8 @@ def _check_store(clickhouse: ClickHouse, has_stored: bool) -> list[str]:
             ) from None
         if error.code in NOT_MADE_SO_FAR:
             raise NotReadyError(
-                f"ClickHouse's tables in {clickhouse.database} are those of an older release: run `headrace init`"
+                f"ClickHouse's tables in {clickhouse.database} are those of an older release: "
+                "run `headrace init`"
             ) from None
         raise NotReadyError(f"{error}: see clickhouse.user, clickhouse.password and its rights") from None
     except UncertainError as error:

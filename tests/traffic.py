@@ -31,7 +31,7 @@ SETTINGS = Settings(
     learning=Learning(bits=BITS),
     validity=Validity(min_click_delay_ms=0, max_clicks=0),
 )
-"""Windows of seconds, so that a test's events close them; clicks may be as soon and as many as a test likes."""
+"""Windows of seconds, so that a test's events close them; clicks may be as soon and as many as they like."""
 
 CATALOG = (
     Shop("main", "USD", rates=(Rate("EUR", "2025-01-01", 1_100_000),)),

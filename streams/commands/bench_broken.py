@@ -27,9 +27,9 @@ Examples:
 def broken(fuzzed: int, events: int, seed: int, as_json: bool) -> None:
     """Mix broken records and invalid traffic into good events; exit 1 unless nothing else changes.
 
-    Every known kind of broken record once, and fuzzed ones, through the decoder and the processor: each must be
-    a dead letter. Forged exposures and bots' clicks: each must be counted by the rule for it. What the good
-    events lead to is held against a run without the others.
+    Every known kind of broken record once, and fuzzed ones, through the decoder and the processor: each must
+    be a dead letter. Forged exposures and bots' clicks: each must be counted by the rule for it. What the
+    good events lead to is held against a run without the others.
     """
     from streams.bench.broken.run import run
 

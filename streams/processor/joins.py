@@ -192,8 +192,8 @@ class Joins:
     def _join(self, key: int, shop_id: str, user_id: str, now_ms: int, credited: bool = False) -> bool:
         """A click and its exposure are both here: label the exposure, and open the wait for an order.
 
-        False where the click is outside the window or known to be invalid; then it is gone. Its rate is looked
-        at only if it is known for good, or has taken the place of a click that was ``credited`` for it.
+        False where the click is outside the window or known to be invalid; then it is gone. Its rate is
+        looked at only if it is known for good, or the click has the place of one that was ``credited``.
         """
         exposure, click = self.state.exposures[key], self.state.clicks[key]
         ts_ms = int(click["ts_ms"])
@@ -316,8 +316,10 @@ class Joins:
 
     def _click_due(self, key: int, deadline_ms: int) -> None:
         click = self.state.clicks.get(key)
-        if click is None or click["exposure_offset"] == NO_OFFSET or deadline_ms < self._click_until_ms(click):
-            return  # held, or set for another click
+        if click is None or click["exposure_offset"] == NO_OFFSET:
+            return  # set for the one that was here before
+        if deadline_ms < self._click_until_ms(click):
+            return  # held, or as above: it has a later one
         self._forget(click)
 
     def _click_until_ms(self, click: np.void) -> int:

@@ -1,8 +1,8 @@
 """Which clicks are invalid traffic: the rules, and the counts that they need.
 
-What is known when a click meets its exposure makes it invalid at once: impossible timing. How often its user
-has clicked is known for good only when every click of the window has come: then a click that counted until now
-is credited (``streams.processor.joins``).
+What is known when a click meets its exposure makes it invalid at once: impossible timing. How often its
+user has clicked is known for good only when every click of the window has come: then a click that counted
+until now is credited (``streams.processor.joins``).
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ KEPT_PANES = 4
 class Validity:
     """The rules for clicks of one partition, and how often each user has clicked lately.
 
-    Windows are hopping, made of two panes each (Li et al. 2005, "No pane, no gain"): a user's clicks of a pane
-    are one counter, however many they are, so a flood of clicks takes no memory, and their order makes no
-    difference. More than ``max_clicks`` within half a window are always found; within a whole one, if it
+    Windows are hopping, made of two panes each (Li et al. 2005, "No pane, no gain"): a user's clicks of a
+    pane are one counter, however many they are, so a flood of clicks takes no memory, and their order makes
+    no difference. More than ``max_clicks`` within half a window are always found; within a whole one, if it
     begins with a pane.
 
     Attributes
@@ -73,9 +73,7 @@ class Validity:
         key = _pane_key(user, pane)
         slot = clickers.slot_of.get(key)
         if slot is None:
-            clickers.put(
-                key, pane * self.pane_ms, user, 1, as_field(click.shop_id), as_field(click.user_id)
-            )
+            clickers.put(key, pane * self.pane_ms, user, 1, as_field(click.shop_id), as_field(click.user_id))
             self.timers.add(self._until_ms(pane * self.pane_ms), Kind.CLICKER, key)
         else:
             clickers.rows["clicks"][slot] += 1
@@ -85,9 +83,7 @@ class Validity:
         """Whether a user's clicks around a time are too many for a person, as far as they have come."""
         if not self.max_clicks:
             return False
-        before, here, after = (
-            self._clicks(user, ts_ms // self.pane_ms + place) for place in (-1, 0, 1)
-        )
+        before, here, after = (self._clicks(user, ts_ms // self.pane_ms + place) for place in (-1, 0, 1))
         return here + max(before, after) > self.max_clicks
 
     def who(self, user: int, ts_ms: int) -> tuple[str, str] | None:

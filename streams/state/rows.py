@@ -136,7 +136,7 @@ CLICKER = np.dtype(
     ],
     align=True,
 )
-"""How often a user has clicked within a pane of time, half a window of `validity`, until the verdict on that."""
+"""How often a user has clicked within a pane of time, half a window of `validity`, until it is judged."""
 
 REPEAT = np.dtype(
     [

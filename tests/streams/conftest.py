@@ -112,6 +112,7 @@ def shop_store(store: EngineStore) -> EngineStore:
     ]
     foreign = {"decision_id": "", "exposure_id": "views-0-30", "ad_id": "a9", "campaign_id": ""}
     bot = {"decision_id": "views-0-2-0", "exposure_id": "views-0-20", "ad_id": "a2", "user_id": "bot"}
+    nothing = dict.fromkeys(("decision_id", "exposure_id", "ad_id", "campaign_id"), "")
     outcomes = [
         outcome("exposure", 10),
         outcome("exposure", 20, decision_id="views-0-2-0", exposure_id="views-0-20", ad_id="a2"),
@@ -124,7 +125,7 @@ def shop_store(store: EngineStore) -> EngineStore:
         outcome("click", 90, **bot),
         outcome("credit", 90, **bot, invalid="rate"),
         outcome("exposure", 100, decision_id="views-9-9-0", exposure_id="views-0-100", invalid="no_decision"),
-        outcome("click", 110, decision_id="", exposure_id="", ad_id="", campaign_id="", invalid="no_exposure"),
+        outcome("click", 110, **nothing, invalid="no_exposure"),
     ]
     progress = [
         {

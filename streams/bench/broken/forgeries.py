@@ -1,4 +1,4 @@
-"""Events that keep the contract and are invalid traffic, or copies: what no decoder can refuse, rules must find."""
+"""Events that keep the contract and are invalid traffic, or copies: rules find what no decoder can refuse."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -60,10 +60,14 @@ def forgeries(rules: Validity) -> list[Forgery]:
         ),
         Forgery("click on nothing", [_click(0)], {"invalid_no_exposure": 1}),
         Forgery(
-            "click sooner than a person can", [_shown(), _click(TOO_SOON_MS)], {"invalid_impossible_timing": 1}
+            "click sooner than a person can",
+            [_shown(), _click(TOO_SOON_MS)],
+            {"invalid_impossible_timing": 1},
         ),
         Forgery(
-            "click well before its exposure", [_shown(), _click(-TOO_EARLY_MS)], {"invalid_impossible_timing": 1}
+            "click well before its exposure",
+            [_shown(), _click(-TOO_EARLY_MS)],
+            {"invalid_impossible_timing": 1},
         ),
         Forgery(
             "clicks at an inhuman rate", [*(_shown(n) for n in range(many)), *burst], {"invalid_rate": many}
@@ -90,9 +94,7 @@ def forgeries(rules: Validity) -> list[Forgery]:
     ]
 
 
-def with_forgeries(
-    good: Sequence[Arrival], forged: Sequence[Forgery], random: Random
-) -> Iterator[Arrival]:
+def with_forgeries(good: Sequence[Arrival], forged: Sequence[Forgery], random: Random) -> Iterator[Arrival]:
     """Good events with each forgery in a piece at a random place between them, by a user of its own.
 
     Each takes place in the seconds before the good event that it follows.

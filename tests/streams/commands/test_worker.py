@@ -107,9 +107,7 @@ def test_with_tables_of_an_older_release(servers: str, engine: str) -> None:
     with closing(EngineStore(engine, "older")) as store:
         migrations.apply(store, "older", [each for each in migrations.load() if each.number < 5])
     result = worker(servers, f"clickhouse.engine_url={engine}", "clickhouse.database=older")
-    assert_refused(
-        result, "ClickHouse's tables in older are those of an older release: run `headrace init`"
-    )
+    assert_refused(result, "ClickHouse's tables in older are those of an older release: run `headrace init`")
 
 
 def test_with_a_user_that_clickhouse_does_not_know(servers: str, clickhouse_server: Server) -> None:

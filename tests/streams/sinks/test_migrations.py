@@ -90,9 +90,7 @@ def test_the_tables_remember_tokens(store: EngineStore, database: str, table: st
     assert "non_replicated_deduplication_window = 10000" in ddl
 
 
-def test_an_installation_of_the_last_release_is_taken_along(
-    bare_store: EngineStore, database: str
-) -> None:
+def test_an_installation_of_the_last_release_is_taken_along(bare_store: EngineStore, database: str) -> None:
     """Rows that were written before there was invalid traffic are valid ones, also for the views."""
     released = [migration for migration in migrations.load() if migration.number < 5]
     migrations.apply(bare_store, database, released)

@@ -24,7 +24,6 @@ from streams.state.rows import (
 from streams.state.versions import OLDER, LossError, carry
 
 
-
 def released(version):
     """By kind, the row that a release wrote."""
     written = Path(__file__).with_name(f"rows_v{version}.json").read_bytes()
