@@ -5,13 +5,16 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.json import Decoder
 
-Invalid = Literal["", "impossible_timing", "rate", "no_exposure", "no_decision", "repeated"]
+Invalid = Literal[
+    "", "impossible_timing", "rate", "no_exposure", "no_decision", "repeated", "no_page_view"
+]
 """Why an exposure or a click is invalid traffic: it labels nothing and is not billed.
 
 ``impossible_timing``: a click sooner after its exposure than a person can, or well before it; ``rate``: one
 of more clicks than a person makes; ``no_exposure``: a click on what was not shown to its user in the click
 window before it; ``no_decision``: an exposure of a decision that was never made, was made for another user,
-or too long ago; ``repeated``: of what has counted already.
+or too long ago; ``repeated``: of what has counted already; ``no_page_view``: a click of a user who has viewed
+no page (only on request).
 """
 
 

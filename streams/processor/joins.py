@@ -40,7 +40,7 @@ class Joins:
         self.outcomes = outcomes
         self.tape = tape
         self.timers = timers
-        self.validity = Validity(state, timers, settings)
+        self.validity = Validity(state, tape, timers, settings)
         self.repeats = Repeats(state)
         windows = settings.processing
         self.lateness_ms = int(windows.lateness_s * 1000)
@@ -206,8 +206,9 @@ class Joins:
         for field in ("request_offset", "request_slot", "request_origin", "shown", "is_ad", "learnable"):
             click[field] = exposure[field]
         click["exposure_offset"], click["exposure_origin"] = exposure["offset"], exposure["origin"]
-        is_late = ts_ms + self.final_ms < now_ms
-        if not invalid and (is_late or credited) and self.validity.is_burst(int(click["user"]), ts_ms):
+        if not invalid and ts_ms + self.final_ms < now_ms:
+            invalid = self.validity.verdict(int(click["user"]), ts_ms)
+        elif not invalid and credited and self.validity.is_burst(int(click["user"]), ts_ms):
             invalid = "rate"
         click_at = self._place(click)
         self.outcomes.followed(
@@ -230,14 +231,14 @@ class Joins:
         exposure["clicked"] += 1
         return True
 
-    def _credit(self, click: np.void, shop_id: str, user_id: str) -> None:
+    def _credit(self, click: np.void, shop_id: str, user_id: str, invalid: Invalid) -> None:
         """A click that has counted turns out to be invalid: take back what followed from it."""
         key, ts_ms, click_at = int(click["key"]), int(click["ts_ms"]), self._place(click)
         exposure = self.state.exposures.get(key)  # None where it has made room for another
         exposed_ms = ts_ms if exposure is None else int(exposure["ts_ms"])
-        self.validity.count("rate")
+        self.validity.count(invalid)
         self.outcomes.followed(
-            "credit", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, ts_ms - exposed_ms, invalid="rate"
+            "credit", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, ts_ms - exposed_ms, invalid=invalid
         )
         if click["learnable"]:
             request_offset = int(click["request_offset"])
@@ -305,11 +306,12 @@ class Joins:
             return  # it has gone, and perhaps another has its place
         user, ts_ms = int(click["user"]), int(click["ts_ms"])
         is_joined = click["exposure_offset"] != NO_OFFSET
-        if is_joined and not self.validity.is_burst(user, ts_ms):
+        invalid = self.validity.verdict(user, ts_ms) if is_joined else "no_exposure"
+        if not invalid:
             return
         who = self.validity.who(user, ts_ms) or NOBODY
         if is_joined:
-            self._credit(click, *who)
+            self._credit(click, *who, invalid)
         else:
             self._lose(click, *who)
         self._let_next(key, *who, deadline_ms, credited=True)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from models.hashing import stable_key
 from schemas.events import Click
+from streams.processor.tape import Tape
 from streams.processor.timers import Kind, Timers
 from streams.settings import Settings
 from streams.state.layout import as_field
@@ -37,15 +38,17 @@ class Validity:
         How long after a click's time all is here that its verdict depends on.
     """
 
-    def __init__(self, state: PartitionState, timers: Timers, settings: Settings) -> None:
+    def __init__(self, state: PartitionState, tape: Tape, timers: Timers, settings: Settings) -> None:
         rules = settings.validity
         self.state = state
+        self.tape = tape
         self.timers = timers
         self.active = state.write_version >= FIRST_VERSION
         self.lateness_ms = int(settings.processing.lateness_s * 1000)
         self.pane_ms = max(1, int(rules.window_s * 500))
         self.max_clicks = rules.max_clicks if self.active else 0
         self.final_ms = self.lateness_ms + (2 * self.pane_ms if self.max_clicks else 0)
+        self.require_page_view = rules.require_page_view and self.active
         self.min_delay_ms = rules.min_click_delay_ms
         self.clock_tolerance_ms = rules.clock_tolerance_ms
         timers.due[Kind.CLICKER] = self._clicker_due
@@ -79,6 +82,16 @@ class Validity:
             clickers.rows["clicks"][slot] += 1
             clickers.touch(key)
 
+    def verdict(self, user: int, ts_ms: int) -> Literal["", "rate", "no_page_view"]:
+        """Of a user's click at a time, once all is here that it depends on.
+
+        A first page view soon after the click counts if it has come by now: the one verdict that may depend on
+        how late an event is.
+        """
+        if self.is_burst(user, ts_ms):
+            return "rate"
+        return "" if not self.require_page_view or self._has_viewed(user) else "no_page_view"
+
     def is_burst(self, user: int, ts_ms: int) -> bool:
         """Whether a user's clicks around a time are too many for a person, as far as they have come."""
         if not self.max_clicks:
@@ -98,6 +111,15 @@ class Validity:
                 yield self._until_ms(int(row["ts_ms"])), Kind.CLICKER, int(row["key"])
             else:
                 self.state.clickers.remove(int(row["key"]))
+
+    def _has_viewed(self, user: int) -> bool:
+        profiles = self.state.profiles
+        slot = profiles.slot_of.get(user)
+        if slot is None:
+            return False
+        if profiles.rows["views"][slot] == 0:
+            self.tape.on_full()  # views may still be on the tape; their number never falls
+        return bool(profiles.rows["views"][slot])
 
     def _clicks(self, user: int, pane: int) -> int:
         clickers = self.state.clickers

@@ -21,7 +21,7 @@ COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
     "dead_letters", "slots", "decisions", "unmatched_exposures", "unmatched_clicks", "overflowed",
     "unmatched_refunds", "invalid_impossible_timing", "invalid_rate", "invalid_no_exposure",
-    "invalid_no_decision", "invalid_repeated",
+    "invalid_no_decision", "invalid_repeated", "invalid_no_page_view",
 )  # fmt: skip
 """What a partition counts, exactly once an event."""
 

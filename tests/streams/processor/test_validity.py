@@ -279,6 +279,18 @@ def test_the_rules_rest_while_an_older_changelog_is_written():
     assert (1, 1) == (counters["unmatched_clicks"], counters["unmatched_exposures"])
 
 
+@pytest.mark.parametrize("viewed_first", [True, False])
+def test_whoever_views_no_page_clicks_nothing_on_request(viewed_first):
+    """A click of a user who has never viewed a page is credited, if pages are known to be told of."""
+    settings = replace(STRICT, validity=replace(STRICT.validity, require_page_view=True))
+    events = [shown(0), click(T0_MS + 1000, exposure_id="x0")]
+    viewed = [view(T0_MS)] if viewed_first else [view(T0_MS, "u2"), view(T0_MS + 1000 + FINAL_MS + 1)]
+    _, outcomes, examples = judged(*events, *viewed, settings=settings)
+    credits = [] if viewed_first else [("credit", 0, "no_page_view")]
+    assert [("exposure", 0, ""), ("click", 0, ""), *credits] == told(outcomes)
+    assert {"ctr-0-0": viewed_first} == {name: label for name, label in labels(examples) if name[:3] == "ctr"}
+
+
 def test_rates_can_be_turned_off():
     """With no limit set, any number of clicks is valid, and nothing waits for the window."""
     settings = replace(STRICT, validity=replace(STRICT.validity, max_clicks=0))
