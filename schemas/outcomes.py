@@ -5,9 +5,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.json import Decoder
 
-Invalid = Literal[
-    "", "impossible_timing", "rate", "no_exposure", "no_decision", "repeated", "no_page_view"
-]
+Invalid = Literal["", "impossible_timing", "rate", "no_exposure", "no_decision", "repeated", "no_page_view"]
 """Why an exposure or a click is invalid traffic: it labels nothing and is not billed.
 
 ``impossible_timing``: a click sooner after its exposure than a person can, or well before it; ``rate``: one

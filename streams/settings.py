@@ -147,7 +147,7 @@ class Validity(Struct, frozen=True, forbid_unknown_fields=True):
     window_s: Seconds = 10.0
     """Windows begin every half of it."""
     require_page_view: bool = False
-    """Whether clicks of users who have never viewed a page are invalid; logs without page views need false."""
+    """Whether clicks of users who have viewed no page are invalid; logs without page views need false."""
 
 
 class Deciding(Struct, frozen=True, forbid_unknown_fields=True):

@@ -103,6 +103,4 @@ def _by_kind(shop: Shop, outcomes: Iterable[Outcome]) -> dict[str, Found]:
         clicks[kind] += outcome.kind == "click"
         if outcome.kind in ("click", "credit") and outcome.invalid:
             reasons[kind][outcome.invalid] += 1
-    return {
-        kind: Found(clicks[kind], reasons[kind].total(), dict(sorted(reasons[kind].items()))) for kind in KINDS
-    }
+    return {kind: Found(clicks[kind], reasons[kind].total(), dict(reasons[kind])) for kind in KINDS}

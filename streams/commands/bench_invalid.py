@@ -37,9 +37,7 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all that is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON object on stdout.")
 @click.pass_obj
-def invalid(
-    settings: Settings, name: str, events: int, bots_share: float, seed: int, as_json: bool
-) -> None:
+def invalid(settings: Settings, name: str, events: int, bots_share: float, seed: int, as_json: bool) -> None:
     """Clicks on ads and promotions that the rules find invalid, of people and of each kind of bot.
 
     On the log of the synthetic shop, which knows who is a bot, under the settings of [validity].
@@ -55,7 +53,7 @@ def invalid(
         click.echo(orjson.dumps(msgspec.to_builtins(report)))
         return
     rows = [
-        [kind, found.clicks, found.invalid, f"{found.share:.4f}", ", ".join(found.reasons) or "-"]
+        [kind, found.clicks, found.invalid, f"{found.share:.4f}", ", ".join(sorted(found.reasons)) or "-"]
         for kind, found in report.by_kind.items()
     ]
     click.echo(table(["user", "clicks", "invalid", "share", "reasons"], rows))

@@ -237,9 +237,8 @@ class Joins:
         exposure = self.state.exposures.get(key)  # None where it has made room for another
         exposed_ms = ts_ms if exposure is None else int(exposure["ts_ms"])
         self.validity.count(invalid)
-        self.outcomes.followed(
-            "credit", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, ts_ms - exposed_ms, invalid=invalid
-        )
+        cause, delay_ms = f"clicks-{click_at}", ts_ms - exposed_ms
+        self.outcomes.followed("credit", cause, ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid)
         if click["learnable"]:
             request_offset = int(click["request_offset"])
             features = self.tape.learn_click(self.state.clicks.slot_of[key])

@@ -85,8 +85,8 @@ class Validity:
     def verdict(self, user: int, ts_ms: int) -> Literal["", "rate", "no_page_view"]:
         """Of a user's click at a time, once all is here that it depends on.
 
-        A first page view soon after the click counts if it has come by now: the one verdict that may depend on
-        how late an event is.
+        A first page view soon after the click counts if it has come by now: the one verdict that may depend
+        on how late an event is.
         """
         if self.is_burst(user, ts_ms):
             return "rate"
