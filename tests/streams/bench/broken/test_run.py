@@ -26,7 +26,7 @@ def test_invalid_traffic_is_counted_by_rule():
         "invalid_no_decision": 3,
         "invalid_repeated": 2,
         "duplicates": 1,
-    } == report.by_rule
+    } == {name: count for name, count in report.by_rule.items() if count}
 
 
 def test_a_rule_that_finds_nothing_is_noticed(monkeypatch):
