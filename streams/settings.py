@@ -110,6 +110,10 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     max_purchases: Count = 100_000
     max_refunds: Count = 100_000
     max_links: Count = 100_000
+    max_clickers: Count = 100_000
+    """Users who have clicked ads or promotions lately, one row each for every half of `validity.window_s`."""
+    max_repeats: Count = 100_000
+    """Clicks on what the user has clicked before."""
     max_event_ids: Count = 5_000_000
     write_version: Annotated[int, Meta(ge=1, le=3)] = 3
     """Version of the rows that are written: an older one until every worker runs the new release."""
@@ -130,6 +134,22 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
     """Deltas between two snapshots."""
     challenger_sample: Share = 0.05
     """Share of the examples that River's challenger sees, drawn by the example's identity."""
+
+
+class Validity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules for invalid traffic, in event time; they rest while `state.write_version` is below 3."""
+
+    min_click_delay_ms: Annotated[int, Meta(ge=0)] = 100
+    """A click sooner after its exposure is nobody's: no sprinter starts within 100 ms of the gun."""
+    clock_tolerance_ms: Annotated[int, Meta(ge=0)] = 1000
+    """A click that is longer before its exposure is invalid, not only without effect."""
+    max_clicks: Annotated[int, Meta(ge=0)] = 10
+    """Clicks on ads and promotions that one user may make inside the window; with one more all of them are
+    invalid; 0 turns the rule off."""
+    window_s: Seconds = 10.0
+    """Windows begin every half of it."""
+    require_page_view: bool = False
+    """Whether clicks of users who have viewed no page are invalid; logs without page views need false."""
 
 
 class Deciding(Struct, frozen=True, forbid_unknown_fields=True):
@@ -202,6 +222,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     kafka: Kafka = field(default_factory=Kafka)
     processing: Processing = field(default_factory=Processing)
     state: State = field(default_factory=State)
+    validity: Validity = field(default_factory=Validity)
     learning: Learning = field(default_factory=Learning)
     deciding: Deciding = field(default_factory=Deciding)
     consent: Consent = field(default_factory=Consent)

@@ -24,6 +24,7 @@ class Partition:
         """What has been committed for it."""
         self.changelog: list[tuple[bytes, bytes | None]] = []
         self.outcomes: list[bytes] = []
+        self.examples: list[bytes] = []
         """What has been committed by it."""
         self._count = count
         self._settings = settings
@@ -83,6 +84,7 @@ class Partitions:
             self.all[target].identities += [value for _, value in messages]
         partition.changelog += partition.processor.state.drain()
         partition.outcomes += [value for _, value in output.outcomes]
+        partition.examples += [value for _, value in output.examples]
         output.take_decisions()
         output.take_committed()
 

@@ -17,7 +17,7 @@ FROM unique_decisions
 WHERE decision_id = {decision_id:String}
 """
 OUTCOMES = """
-SELECT ts, kind, delay_ms, revenue_micros
+SELECT ts, kind, delay_ms, revenue_micros, invalid
 FROM unique_outcomes
 WHERE decision_id = {decision_id:String}
 ORDER BY ts, outcome_id
@@ -76,7 +76,12 @@ def _page(decision: dict[str, Any]) -> Iterator[str]:
         yield "  p_click = 1 / (1 + exp(-logit)) = {p_click:.6f}".format(**decision)
     yield "\nOutcomes so far"
     outcomes = [
-        [one["ts"], one["kind"], f"{one['delay_ms'] / 1000:.1f}", f"{one['revenue_micros'] / 1e6:.2f}"]
+        [
+            one["ts"],
+            one["kind"] + (f", invalid: {one['invalid']}" if one["invalid"] else ""),
+            f"{one['delay_ms'] / 1000:.1f}",
+            f"{one['revenue_micros'] / 1e6:.2f}",
+        ]
         for one in decision["outcomes"]
     ]
     yield _indented(table(["ts", "kind", "delay_s", "revenue"], outcomes)) if outcomes else "  none"

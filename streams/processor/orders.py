@@ -17,7 +17,8 @@ from streams.state.partition import PartitionState
 class Orders:
     """The orders and refunds of one partition that are still to have an effect.
 
-    An order is settled ``lateness_s`` after its time, when every click that can have earned it is here. One
+    An order is settled once every click that can have earned it is here and judged: ``lateness_s`` and the
+    window of ``validity`` after its time. One
     that was earned is remembered for ``refund_window_s``: a refund, ``lateness_s`` after its own time, takes
     its revenue back, and once all of it is paid back the label too.
     """
@@ -30,6 +31,7 @@ class Orders:
         self.outcomes = outcomes
         self.timers = timers
         self.lateness_ms = int(settings.lateness_s * 1000)
+        self.final_ms = joins.validity.final_ms
         self.refund_window_ms = int(settings.refund_window_s * 1000)
         # The changelog's first version has no room for what only refunds need.
         self._remembers = state.write_version > 1
@@ -48,7 +50,7 @@ class Orders:
             as_field(purchase.shop_id), as_field(purchase.user_id), as_field(purchase.order_id),
             0, False, 0, 0,
         )  # fmt: skip
-        self.timers.add(purchase.ts_ms + self.lateness_ms, Kind.PURCHASE, key)
+        self.timers.add(purchase.ts_ms + self.final_ms, Kind.PURCHASE, key)
 
     def refunded(self, refund: Refund, offset: int, user: int, amount_micros: int) -> None:
         """An order, or a part of it, was paid back; the order may be still to come."""
@@ -154,8 +156,8 @@ class Orders:
     def _until_ms(self, order: np.void) -> int:
         """Until when an order waits: to be settled, and then to be paid back."""
         # A refund at the end of the window is due in the same millisecond: it goes first.
-        wait_ms = self.refund_window_ms + 1 if order["settled"] else 0
-        return int(order["ts_ms"]) + wait_ms + self.lateness_ms
+        wait_ms = self.refund_window_ms + 1 + self.lateness_ms if order["settled"] else self.final_ms
+        return int(order["ts_ms"]) + wait_ms
 
 
 def _order_key(user: int, order_id: str) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from models.catalog import Catalog
 from schemas.events import Exposure
 from schemas.model import Task
+from schemas.outcomes import Invalid, Outcome
 from streams.processor.consent import NOBODY_SUFFIX
 from streams.processor.output import Output, encode, message_key
 from streams.processor.tape import Tape
@@ -34,16 +35,18 @@ class Outcomes:
         """The partition that an origin names."""
         return int(origin) - 1 if origin else self.partition
 
-    def exposed(self, exposure: Exposure, offset: int, user_id: str) -> None:
-        """It was shown; ``user_id`` is empty where that is not to be kept."""
+    def exposed(self, exposure: Exposure, offset: int, user_id: str, invalid: Invalid = "") -> None:
+        """It was shown, or is said to have been; ``user_id`` is empty where that is not to be kept."""
         ad_id, promotion_id = exposure.ad_id, exposure.promotion_id
-        exposure_id = f"views-{self.partition}-{offset}"
+        exposure_id, decision_id = f"views-{self.partition}-{offset}", exposure.decision_id
+        if not user_id and not decision_id.endswith(NOBODY_SUFFIX):
+            decision_id = ""  # that of a user who has withdrawn consent
         outcome = {
             "outcome_id": f"exposure-{exposure_id}",
             "kind": "exposure",
             "ts_ms": exposure.ts_ms,
             "shop_id": exposure.shop_id,
-            "decision_id": exposure.decision_id,
+            "decision_id": decision_id,
             "exposure_id": exposure_id,
             "user_id": user_id,
             "ad_id": ad_id,
@@ -55,14 +58,16 @@ class Outcomes:
             "revenue_micros": 0,
             "delay_ms": 0,
             "order_id": "",
+            "invalid": invalid,
         }
         self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
     def followed(
-        self, kind: Literal["click", "purchase", "refund"], cause: str, ts_ms: int, shop_id: str,
+        self, kind: Literal["click", "purchase", "refund", "credit"], cause: str, ts_ms: int, shop_id: str,
         user_id: str, click: np.void, delay_ms: int, revenue_micros: int = 0, order_id: str = "",
+        invalid: Invalid = "",
     ) -> None:  # fmt: skip
-        """It was clicked, the click earned an order, or that was paid back.
+        """It was clicked, the click earned an order, that was paid back, or the click was taken back.
 
         ``cause`` is the place of the event, ``<topic>-<partition>-<offset>``; ``click`` is a joined row.
         """
@@ -89,6 +94,23 @@ class Outcomes:
             "revenue_micros": revenue_micros,
             "delay_ms": delay_ms,
             "order_id": order_id,
+            "invalid": invalid,
+        }
+        self.output.outcomes.append((message_key(user_id), encode(outcome)))
+
+    def unfounded(self, cause: str, ts_ms: int, shop_id: str, user_id: str, invalid: Invalid) -> None:
+        """An invalid click on what is not known to have been shown: what it names is not repeated."""
+        outcome = dict.fromkeys(Outcome.__struct_fields__, "") | {
+            "outcome_id": f"click-{cause}",
+            "kind": "click",
+            "ts_ms": ts_ms,
+            "shop_id": shop_id,
+            "user_id": user_id,
+            "position": 0,
+            "propensity": 0.0,
+            "revenue_micros": 0,
+            "delay_ms": 0,
+            "invalid": invalid,
         }
         self.output.outcomes.append((message_key(user_id), encode(outcome)))
 

@@ -56,7 +56,7 @@ class Processor:
         self.decider = Decider(self.tape, catalog, weights, self.output, settings.deciding)
         self.outcomes, self.timers = Outcomes(partition, catalog, self.tape, self.output), Timers()
         outcomes = self.outcomes
-        self.joins = Joins(self.state, outcomes, self.tape, self.timers, settings.processing)
+        self.joins = Joins(self.state, outcomes, self.tape, self.timers, settings)
         self.orders = Orders(self.state, self.joins, outcomes, self.timers, settings.processing)
         self.links = Links(
             partition, self.state, self.joins, self.orders, self.timers, self.output, settings.identity,
@@ -179,7 +179,7 @@ class Processor:
             return
         request = self.joins.request_of(exposure, user)
         if request == NOTHING:
-            counters["unmatched_exposures"] += 1
+            self.joins.unmatched(exposure, arrival.offset, user)
             self.tape.own_exposure(profile, ts_ms, day, NOTHING, NOTHING, NOTHING)
             return
         key, shown = self.joins.exposed(exposure, arrival.offset, user, learnable=ad != NOTHING)

@@ -12,6 +12,7 @@ from streams.state.gathering import Gathering
 from streams.state.pool import Pool
 from streams.state.rows import (
     CLICK,
+    CLICKER,
     COUNTERS,
     EXPOSURE,
     LINK,
@@ -22,6 +23,7 @@ from streams.state.rows import (
     READ,
     READ_KEY,
     REFUND,
+    REPEAT,
     REQUEST,
     Record,
     decode_rows,
@@ -41,6 +43,8 @@ class PartitionState:
         self.purchases = Pool(b"O", PURCHASE, caps.max_purchases)
         self.refunds = Pool(b"F", REFUND, caps.max_refunds)
         self.links = Pool(b"L", LINK, caps.max_links)
+        self.clickers = Pool(b"W", CLICKER, caps.max_clickers)
+        self.repeats = Pool(b"D", REPEAT, caps.max_repeats)
         self.event_ids = EventIds(int(processing.duplicate_horizon_s * 1000), caps.max_event_ids)
         self.stream_ms = 0
         """Newest event time seen; ticks carry it on while the partition is idle."""
@@ -62,7 +66,7 @@ class PartitionState:
     @property
     def pools(self) -> tuple[Pool, ...]:
         waiting = self.requests, self.exposures, self.clicks, self.purchases, self.refunds
-        return self.profiles, *waiting, self.links
+        return self.profiles, *waiting, self.links, self.clickers, self.repeats
 
     def advance(self, stream_ms: int) -> None:
         """Move the stream time on; it must not go back.

@@ -24,7 +24,7 @@ from streams.state.rows import (
     layout_version,
 )
 
-USER_FIELDS = {b"P": "key", b"R": "user", b"E": "user", b"C": "user", b"O": "user", b"F": "user"}
+USER_FIELDS = {b"P": "key"} | dict.fromkeys((b"R", b"E", b"C", b"O", b"F", b"W", b"D"), "user")
 """By kind, the field that says whose a row is."""
 
 Partitions = npt.NDArray[np.int64]

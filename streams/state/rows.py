@@ -20,7 +20,8 @@ from streams.state.versions import OLDER, downgrade, upgrade
 COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
     "dead_letters", "slots", "decisions", "unmatched_exposures", "unmatched_clicks", "overflowed",
-    "unmatched_refunds", "contextual", "claims", "transfers", "merges",
+    "unmatched_refunds", "contextual", "claims", "transfers", "merges", "invalid_impossible_timing",
+    "invalid_rate", "invalid_no_exposure", "invalid_no_decision", "invalid_repeated", "invalid_no_page_view",
 )  # fmt: skip
 """What a partition counts, exactly once an event."""
 
@@ -59,7 +60,7 @@ EXPOSURE = np.dtype(
         ("offset", "i8"),
         ("request_offset", "i8"),  # of our decision; -1 for another system's choice
         ("request_slot", "i4"),
-        ("clicked", "u4"),
+        ("clicked", "u4"),  # times that this has changed: odd is clicked, above 1 a click was credited
         ("shown", "i8"),  # stable key of the ad or promotion
         ("is_ad", "u4"),
         ("learnable", "u4"),
@@ -139,6 +140,32 @@ LINK = np.dtype(
 READ = np.dtype([("key", "i8"), ("offset", "i8")])
 """Next offset to read of `headrace-identities`; there is one such row, with key 0."""
 
+CLICKER = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the pane
+        ("ts_ms", "i8"),  # beginning of the pane
+        ("user", "i8"),
+        ("clicks", "i8"),  # on ads and promotions
+        ("shop_id", "U64"),
+        ("user_id", "U64"),
+    ],
+    align=True,
+)
+"""How often a user has clicked within a pane of time, half a window of `validity`, until it is judged."""
+
+REPEAT = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the event's id
+        ("ts_ms", "i8"),
+        ("user", "i8"),
+        ("offset", "i8"),
+        ("click", "i8"),  # key of the click that is in its place
+        ("origin", "u2"),
+    ],
+    align=True,
+)
+"""A click on what the user has clicked already, until there is a verdict on that click."""
+
 EVENT_ID = np.dtype([("key", "i8"), ("ts_ms", "i8")])
 """An event id that was seen; many of them make one changelog record."""
 
@@ -163,6 +190,8 @@ KINDS = {
     b"F": Kind("refunds", REFUND, 2),
     b"L": Kind("links", LINK, 3),
     b"T": Kind("identity positions", READ, 3),
+    b"W": Kind("clickers", CLICKER, 3),
+    b"D": Kind("repeated clicks", REPEAT, 3),
     b"I": Kind("event ids", EVENT_ID, 1),
 }
 NEWEST_VERSION = max(kind.version for kind in KINDS.values())

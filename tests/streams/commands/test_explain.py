@@ -78,6 +78,13 @@ def test_json_is_one_object(explain: Explain) -> None:
     assert ["exposure", "click", "purchase", "refund"] == [one["kind"] for one in report["outcomes"]]
 
 
+def test_invalid_traffic_is_shown_with_its_reason(explain: Explain) -> None:
+    """What counted for nothing from the start, and what was taken back later."""
+    page = explain("views-0-2-0").stdout
+    kinds = [line.split("  ")[2].strip() for line in page.partition("Outcomes so far")[2].splitlines()[2:]]
+    assert ["exposure", "click, invalid: impossible_timing", "click", "credit, invalid: rate"] == kinds
+
+
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
 def test_who_was_decided_for_is_not_told(explain: Explain, arguments: tuple[str, ...]) -> None:
     """Neither the user, nor the event, nor the order."""

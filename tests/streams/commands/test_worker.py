@@ -1,5 +1,7 @@
 """``headrace worker`` where something is not as it must be: it does not start, and one sentence says why."""
 
+from contextlib import closing
+
 import pytest
 from click.testing import CliRunner, Result
 from kafka import KafkaConsumer, TopicPartition
@@ -12,6 +14,8 @@ from streams.embedded.clickhouse import Server
 from streams.embedded.process import free_port
 from streams.preflight import preflight
 from streams.settings import ClickHouse, Kafka, Settings
+from streams.sinks import migrations
+from streams.sinks.engine import EngineStore
 from streams.topics import create_topics
 
 
@@ -103,6 +107,14 @@ def test_without_tables(servers: str, engine: str) -> None:
     """The command that lays them."""
     result = worker(servers, f"clickhouse.engine_url={engine}", "clickhouse.database=nowhere")
     assert_refused(result, "ClickHouse has no tables in nowhere yet: run `headrace init` first")
+
+
+def test_with_tables_of_an_older_release(servers: str, engine: str) -> None:
+    """The command that brings them up to date; a sink would fail at its first block."""
+    with closing(EngineStore(engine, "older")) as store:
+        migrations.apply(store, "older", [each for each in migrations.load() if each.number < 5])
+    result = worker(servers, f"clickhouse.engine_url={engine}", "clickhouse.database=older")
+    assert_refused(result, "ClickHouse's tables in older are those of an older release: run `headrace init`")
 
 
 def test_with_a_user_that_clickhouse_does_not_know(servers: str, clickhouse_server: Server) -> None:

@@ -243,7 +243,7 @@ def test_the_order_of_arrival_makes_no_difference_to_nobody(order):
 
 
 def test_consent_that_was_withdrawn_joins_nothing_personal():
-    """An exposure without consent tells of no user's decision that it was shown; the profile stays."""
+    """An exposure or a click without consent tells nothing of a user's decision; the profile stays."""
     processor, _ = run(
         [
             view(T0_MS, NAME, slots="a"),
@@ -252,7 +252,11 @@ def test_consent_that_was_withdrawn_joins_nothing_personal():
         ]
     )
     (profile,) = processor.state.profiles
-    assert (0, 0, []) == (profile["exposures"], profile["clicks"], processor.output.outcomes)
+    assert (0, 0) == (profile["exposures"], profile["clicks"])
+    processor.advance(T0_MS + 10**6)
+    outcomes = [decode_outcome(value) for _, value in processor.output.outcomes]
+    assert [("exposure", "no_decision"), ("click", "no_exposure")] == [(o.kind, o.invalid) for o in outcomes]
+    assert {("", "")} == {(each.user_id, each.decision_id) for each in outcomes}
     counters = processor.state.counters
     assert (1, 1) == (counters["unmatched_exposures"], counters["unmatched_clicks"])
 
@@ -262,7 +266,10 @@ def test_a_forged_identity_is_no_decision():
     processor, _ = run(
         [view(T0_MS, NAME, slots="a"), exposure(T0_MS + 1, "thief", decision_id="views-0-0-0-nobody")]
     )
-    assert (1, []) == (processor.state.counters["unmatched_exposures"], processor.output.outcomes)
+    ((_, value),) = processor.output.outcomes
+    outcome = decode_outcome(value)
+    assert ("no_decision", "") == (outcome.invalid, outcome.user_id)
+    assert 1 == processor.state.counters["unmatched_exposures"]
 
 
 def test_nobody_is_no_part_of_the_holdout():

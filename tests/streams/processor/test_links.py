@@ -9,6 +9,7 @@ from partitions import Partitions, as_one
 from traffic import SETTINGS, T0_MS, click, exposure, purchase, refund, view
 
 from models.profiles import PROFILE
+from schemas.examples import decode_example
 from schemas.outcomes import decode_outcome
 from streams.processor.arrival import decode_identity
 from streams.processor.identities import Claim, Transfer
@@ -262,6 +263,21 @@ def test_an_order_after_the_login_finds_the_click_before_it(known_in):
         (each.kind, each.revenue_micros, each.delay_ms) for each in earned
     ]
     assert {(known, "views-0-0", "ad0")} == {(each.user_id, each.exposure_id, each.ad_id) for each in earned}
+
+
+def test_a_click_again_on_what_was_clicked_before_the_login_is_repeated():
+    """The click that counts went with its user; the exposure stays clicked."""
+    anonymous, known = user_in(0, "a"), user_in(1, "u")
+    partitions = Partitions(COUNT)
+    partitions.send([*own_click(T0_MS, anonymous), login(T0_MS + 10, known, anonymous)])
+    partitions.settle()
+    partitions.send([click(T0_MS + 20, anonymous, exposure_id=f"x-{anonymous}")])
+    partitions.send([view(T0_MS + 10**6, user_in(0, "other"))])
+    partitions.settle()
+    clicks = [each.invalid for each in outcomes_of(partitions.all[0]) if each.kind == "click"]
+    assert ["", "repeated"] == clicks
+    examples = [decode_example(value) for value in partitions.all[0].examples]
+    assert [("ctr", 1), ("cvr", 0)] == [(each.task, each.label) for each in examples]
 
 
 def outcomes_of(partition):

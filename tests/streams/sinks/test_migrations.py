@@ -11,6 +11,7 @@ from streams.sinks.engine import EngineStore
 from streams.sinks.migrations import Migration, MigrationError
 from streams.sinks.store import RefusedError
 
+INTEGERS = ("ts_ms", "position", "propensity", "revenue_micros", "delay_ms")
 ONE = Migration(1, "one", "-- Why.\nCREATE TABLE IF NOT EXISTS one (x String DEFAULT 'a;b') ENGINE = Log;\n")
 TWO = Migration(2, "two", "CREATE TABLE IF NOT EXISTS two (x Int8)\n-- no key\nENGINE = Log;\n")
 
@@ -99,3 +100,14 @@ def test_the_tables_remember_tokens(store: EngineStore, database: str, table: st
     """Each table's DDL sets the window without which tokens are ignored."""
     [[ddl]] = store.query(f"SHOW CREATE TABLE {table}").rows
     assert "non_replicated_deduplication_window = 10000" in ddl
+
+
+def test_an_installation_of_the_last_release_is_taken_along(bare_store: EngineStore, database: str) -> None:
+    """Rows that were written before there was invalid traffic are valid ones, also for the views."""
+    released = [migration for migration in migrations.load() if migration.number < 6]
+    migrations.apply(bare_store, database, released)
+    old = {name: [0 if name in INTEGERS else "x"] for name in Outcome.__struct_fields__ if name != "invalid"}
+    bare_store.insert("outcomes", old | {"topic_partition": [0], "topic_offset": [1]}, "t")
+    assert ["0006_invalid_traffic"] == migrations.apply(bare_store, database)
+    for view in ("unique_outcomes", "valid_outcomes"):
+        assert [("x", "")] == bare_store.query(f"SELECT outcome_id, invalid FROM {view}").rows
