@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from models.delays import draw_age_ms
 from models.hashing import stable_key
 from schemas.events import Click, Exposure
 from streams.processor.outcomes import NO_OFFSET, Outcomes
@@ -20,6 +21,8 @@ from streams.settings import Processing
 from streams.state.partition import PartitionState
 
 MAX_KEY = 2**63 - 1
+LEARNABLE, WAITS = 1, 2
+"""Of a click: it has features; it is still to be learned as a negative."""
 
 
 class Joins:
@@ -41,6 +44,7 @@ class Joins:
         """By user, time and key of the joined clicks, sorted."""
         timers.due[Kind.REQUEST] = self._request_due
         timers.due[Kind.EXPOSURE] = self._exposure_due
+        timers.due[Kind.NEGATIVE] = self._negative_due
         timers.due[Kind.CLICK] = self._click_due
 
     def requested(self, decision_id: str, ts_ms: int, user: int) -> int:
@@ -129,6 +133,8 @@ class Joins:
         self._clicks_of = {}
         for row in state.clicks:
             yield self._click_until_ms(row), Kind.CLICK, int(row["key"])
+            if row["learnable"] == WAITS:
+                yield self._negative_ms(row), Kind.NEGATIVE, int(row["key"])
             if row["exposure_offset"] != NO_OFFSET:
                 insort(self._clicks_of.setdefault(int(row["user"]), []), (int(row["ts_ms"]), int(row["key"])))
 
@@ -151,14 +157,20 @@ class Joins:
         self.state.clicks.touch(key)
         insort(self._clicks_of.setdefault(int(click["user"]), []), (ts_ms, key))
         self.timers.add(self._click_until_ms(click), Kind.CLICK, key)
-        click_at = f"{self.outcomes.partition_of(click['origin'])}-{click['offset']}"
-        self.outcomes.followed("click", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, delay_ms)
+        self.outcomes.followed(
+            "click", f"clicks-{self._click_at(click)}", ts_ms, shop_id, user_id, click, delay_ms
+        )
         if exposure["learnable"]:
             exposure_at = f"{self.outcomes.partition_of(exposure['origin'])}-{exposure['offset']}"
             request_offset, exposed_ms = int(exposure["request_offset"]), int(exposure["ts_ms"])
             features = self.tape.learn_exposure(self.state.exposures.slot_of[key])
             self.outcomes.example("ctr", f"{exposure_at}-1", exposed_ms, request_offset, features, 1)
-            self.outcomes.example("cvr", f"{click_at}-0", ts_ms, request_offset, features, 0)
+            click["learnable"] = WAITS
+            due_ms = self._negative_ms(click)
+            if due_ms < self.state.stream_ms:
+                self._negative_due(key, due_ms)
+            else:
+                self.timers.add(due_ms, Kind.NEGATIVE, key)
 
     def _request_due(self, key: int, deadline_ms: int) -> None:
         self.state.requests.remove(key)
@@ -167,11 +179,26 @@ class Joins:
         exposure = self.state.exposures.fields(key)
         if exposure is not None:
             _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, _, origin, _ = exposure
-            if learnable and not clicked:
-                place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
+            place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
+            if learnable and not clicked and self.outcomes.keeps_negative(place):
                 number = self.tape.learn_exposure(self.state.exposures.slot_of[key])
-                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0)
+                weight = self.outcomes.negative_weight
+                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0, weight)
             self.state.exposures.remove(key)
+
+    def _negative_due(self, key: int, deadline_ms: int) -> None:
+        """A click has reached the age at which it is learned as a negative, whatever comes of it."""
+        click = self.state.clicks.get(key)
+        if click is None or click["learnable"] != WAITS or deadline_ms < self._negative_ms(click):
+            return
+        click["learnable"] = LEARNABLE
+        self.state.clicks.touch(key)
+        number = self.tape.learn_click(self.state.clicks.slot_of[key])
+        age_ms, stands_for = self._negative_age(click)
+        self.outcomes.example(
+            "cvr", f"{self._click_at(click)}-0", int(click["ts_ms"]), int(click["request_offset"]), number, 0,
+            stands_for, age_ms,
+        )  # fmt: skip
 
     def _click_due(self, key: int, deadline_ms: int) -> None:
         click = self.state.clicks.get(key)
@@ -185,6 +212,21 @@ class Joins:
             if not clicks:
                 del self._clicks_of[int(click["user"])]
         self.state.clicks.remove(key)
+
+    def _click_at(self, click: np.void) -> str:
+        return f"{self.outcomes.partition_of(click['origin'])}-{click['offset']}"
+
+    def _negative_age(self, click: np.void) -> tuple[int, float]:
+        """At what age it is learned as a negative, and how many clicks it then stands for.
+
+        Told by the click itself, not by its place: it is the same wherever `headrace repartition` moves it.
+        """
+        ticket = stable_key(f"{click['ts_ms']}", seed=int(click["user"]))
+        return draw_age_ms(ticket, self.attribution_window_ms)
+
+    def _negative_ms(self, click: np.void) -> int:
+        """When: as much later as orders are settled."""
+        return int(click["ts_ms"]) + self._negative_age(click)[0] + self.lateness_ms
 
     def _click_until_ms(self, click: np.void) -> int:
         """Until when a click is kept: for its exposure, or for the orders that it may earn."""

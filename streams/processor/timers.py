@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 class Kind(IntEnum):
     """What waits. Due together, an order is settled before it is paid back and before its click goes."""
 
-    REQUEST, EXPOSURE, PURCHASE, REFUND, CLICK = range(5)
+    REQUEST, EXPOSURE, PURCHASE, REFUND, NEGATIVE, CLICK = range(6)
 
 
 Timer = tuple[int, Kind, int]
