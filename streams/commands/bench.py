@@ -13,7 +13,7 @@ import orjson
 from streams.bench.systems import SYSTEMS, Plan
 from streams.commands.bench_adopt import adopt
 from streams.commands.bench_broken import broken
-from streams.commands.bench_labels import delays
+from streams.commands.bench_labels import cold_start, delays
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
 from streams.commands.simulation import simulate
@@ -36,7 +36,7 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-for command in (adopt, broken, delays, faults, recovery, memory, simulate):
+for command in (adopt, broken, cold_start, delays, faults, recovery, memory, simulate):
     bench.add_command(command)
 
 
@@ -83,7 +83,7 @@ def throughput(
     """Events per second of the standard mix, next to plain Faust and to a bare pass-through.
 
     Each run has an embedded broker of its own, loaded beforehand with the same events. Headrace runs with
-    its shipped settings but for two windows, which are shortened so that labels fall due within the
+    its shipped settings but for three windows, which are shortened so that labels fall due within the
     run; your own settings are not used. Start, join and the first tenth of the events are not measured.
     """
     try:

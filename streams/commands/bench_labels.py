@@ -1,4 +1,4 @@
-"""``headrace bench delays``: how conversions that come late are learned."""
+"""``headrace bench delays`` and ``cold-start``: what is learned of late conversions, and of new ads."""
 
 import click
 import msgspec
@@ -76,3 +76,60 @@ def delays(
             raise click.UsageError(str(error)) from None
     # Days are numbers, which JSON's keys cannot be.
     click.echo(orjson.dumps(msgspec.to_builtins(report, str_keys=True)) if as_json else _table(report))
+
+
+@click.command(
+    "cold-start",
+    epilog="""\b
+Examples:
+  headrace bench cold-start
+  headrace bench cold-start --config other --exposures 400000
+  headrace bench cold-start --json | jq '.methods | map_values(.error_by_exposures)'
+""",
+)
+@click.option(
+    "--exposures", type=click.IntRange(10_000), default=800_000, show_default=True, help="Of a seed's log."
+)
+@click.option(
+    "--config",
+    "name",
+    default="base",
+    show_default=True,
+    metavar="|".join((*NAMES, "FILE.toml")),
+    help="What the shop is like.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Shops that are drawn."
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as one JSON object on stdout.")
+def cold_start(exposures: int, name: str, seeds: int, as_json: bool) -> None:
+    """How wrong the click probabilities of new ads are in their first exposures, by way of learning.
+
+    The synthetic shop, a quarter of whose ads starts in the middle of its log. Errors are logs of mean
+    prediction by mean true probability, root mean square over the ads, by exposures of the ad; excess
+    log loss is the divergence from the true probabilities, in 1e-4 nats an exposure.
+    """
+    from streams.bench.cold_start import METHODS, Plan, run
+
+    plan = Plan(name, exposures, tuple(range(1, seeds + 1)))
+    with click.progressbar(
+        length=seeds * len(METHODS), label="Learning", file=click.get_text_stream("stderr")
+    ) as bar:
+        try:
+            report = run(plan, lambda: bar.update(1))
+        except ConfigurationError as error:
+            raise click.UsageError(str(error)) from None
+    if as_json:
+        click.echo(orjson.dumps(msgspec.to_builtins(report)))
+        return
+    columns = ("method", *next(iter(report.methods.values())).error_by_exposures, "excess new", "excess old")
+    rows = [
+        (
+            method,
+            *(f"{error:.3f}" for error in errors.error_by_exposures.values()),
+            f"{1e4 * errors.excess_log_loss_new:.1f}",
+            f"{1e4 * errors.excess_log_loss_old:.1f}",
+        )
+        for method, errors in report.methods.items()
+    ]
+    click.echo(table(columns, rows))

@@ -25,10 +25,10 @@ Candidates
   a4         -             -    0.000000  budget
 
 Contributions to the logit of a1
-  group         share
-  baseline  -2.000000
-  ad        +0.500000
-  situation +0.250000
+  group          share
+  baseline   -2.000000
+  ad         +0.500000
+  situation  +0.250000
 
   feature      share
   bias     -2.000000

@@ -43,14 +43,14 @@ def examples() -> list[Example]:
     return found
 
 
-@pytest.fixture(scope="module")
-def servers(broker: str) -> str:
+@pytest.fixture
+def servers(fresh_broker: str) -> str:
     """A broker with a catalogue, 300 examples, and three versions of what was learned of them."""
-    kafka = Kafka(bootstrap_servers=broker)
+    kafka = Kafka(bootstrap_servers=fresh_broker)
     learner, told = Learner(bits=BITS, alpha=0.3), examples()
     with open_admin(kafka) as admin:
         create_topics(admin, kafka)
-    producer = KafkaProducer(bootstrap_servers=broker)
+    producer = KafkaProducer(bootstrap_servers=fresh_broker)
     for entry in ENTRIES:
         value = orjson.dumps(to_builtins(entry))
         producer.send(CATALOG.name, value, key=entry_key(entry).encode(), partition=0)
@@ -61,7 +61,7 @@ def servers(broker: str) -> str:
         for key, value in learner.publish():
             producer.send(MODEL.name, value, key=key.encode(), partition=0)
     producer.close()
-    return broker
+    return fresh_broker
 
 
 def test_it_shows_the_newest_version(servers: str) -> None:
