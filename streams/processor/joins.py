@@ -189,12 +189,14 @@ class Joins:
     def _negative_due(self, key: int, deadline_ms: int) -> None:
         """A click has reached the age at which it is learned as a negative, whatever comes of it."""
         click = self.state.clicks.get(key)
-        if click is None or click["learnable"] != WAITS or deadline_ms < self._negative_ms(click):
+        if click is None or click["learnable"] != WAITS:
             return
+        age_ms, stands_for = self._negative_age(click)
+        if deadline_ms < int(click["ts_ms"]) + age_ms + self.lateness_ms:
+            return  # set for another click that had the key
         click["learnable"] = LEARNABLE
         self.state.clicks.touch(key)
         number = self.tape.learn_click(self.state.clicks.slot_of[key])
-        age_ms, stands_for = self._negative_age(click)
         self.outcomes.example(
             "cvr", f"{self._click_at(click)}-0", int(click["ts_ms"]), int(click["request_offset"]), number, 0,
             stands_for, age_ms,
