@@ -9,7 +9,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.decisions import Decision
 from schemas.events import Click, Exposure, Purchase, Refund, View
 from schemas.examples import Example
-from schemas.model import LinearWeights, Progress, Weights
+from schemas.model import Delays, LinearWeights, Progress, Weights
 from schemas.outcomes import Outcome
 
 
@@ -100,8 +100,11 @@ MODEL = Topic(
     cleanup="compact",
     direction="out",
     description="State of the models, and their progressive quality.",
-    key="<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part> or <task>/progress/<model>",
-    messages=(Weights, LinearWeights, Progress),
+    key=(
+        "<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part>, <task>/progress/<model> or "
+        "<task>/delays"
+    ),
+    messages=(Weights, LinearWeights, Delays, Progress),
 )
 DEAD_LETTERS = Topic(
     name="dead-letters",

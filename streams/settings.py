@@ -132,6 +132,8 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
     """Wall time between two versions of the weights."""
     snapshot_every: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Deltas between two snapshots."""
+    negative_sample: Annotated[float, Meta(ge=0.001, le=1)] = 1.0
+    """Share of the exposures without a click that are learned, each with the weight 1 / share."""
     challenger_sample: Share = 0.05
     """Share of the examples that River's challenger sees, drawn by the example's identity."""
 

@@ -35,14 +35,19 @@ class Plan(Struct, frozen=True):
     warm_up_share: float = 0.0
     """Of the events; 0 measures from the first commit on, since commits come in lumps a second apart."""
     click_window_s: float = 50.0
+    attribution_window_s: float = 300.0
     lateness_s: float = 10.0
     """Of event time, of which a run has minutes: shorter than shipped, so that labels fall due in it."""
 
     def settings(self, bootstrap_servers: str) -> Settings:
-        """The shipped settings, but for the two windows and the broker."""
+        """The shipped settings, but for the three windows and the broker."""
         return Settings(
             kafka=Kafka(bootstrap_servers=bootstrap_servers, partitions=self.partitions),
-            processing=Processing(click_window_s=self.click_window_s, lateness_s=self.lateness_s),
+            processing=Processing(
+                click_window_s=self.click_window_s,
+                attribution_window_s=self.attribution_window_s,
+                lateness_s=self.lateness_s,
+            ),
         )
 
     def events_of(self, system: System) -> int:

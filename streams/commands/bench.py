@@ -14,6 +14,7 @@ from streams.bench.systems import SYSTEMS, Plan
 from streams.commands.bench_adopt import adopt
 from streams.commands.bench_broken import broken
 from streams.commands.bench_invalid import invalid
+from streams.commands.bench_labels import cold_start, delays
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
 from streams.commands.simulation import simulate
@@ -37,7 +38,7 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-for command in (adopt, broken, faults, invalid, recovery, memory, simulate):
+for command in (adopt, broken, cold_start, delays, faults, invalid, recovery, memory, simulate):
     bench.add_command(command)
 
 
@@ -86,7 +87,7 @@ def throughput(
     """Events per second of the standard mix, next to plain Faust and to a bare pass-through.
 
     Each run has a broker of its own, the embedded one unless --kafka is given, loaded beforehand with the
-    same events. Headrace runs with its shipped settings but for two windows, which are shortened so that
+    same events. Headrace runs with its shipped settings but for three windows, which are shortened so that
     labels fall due within the run; your own settings are not used. What comes before the first commit is
     not measured.
     """

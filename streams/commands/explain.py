@@ -6,6 +6,7 @@ from typing import Any
 import click
 import orjson
 
+from models.features import by_group
 from streams.commands.store import command_store
 from streams.commands.table import table
 from streams.settings import Settings
@@ -56,8 +57,10 @@ def _find(store: Store, decision_id: str) -> dict[str, Any]:
             f"There is no decision {decision_id} (yet); `headrace query recent_decisions` shows the newest"
         )
     outcomes = store.query(OUTCOMES, parameters)
-    return dict(zip(found.columns, found.rows[0], strict=True)) | {
-        "outcomes": [dict(zip(outcomes.columns, row, strict=True)) for row in outcomes.rows]
+    decision = dict(zip(found.columns, found.rows[0], strict=True))
+    return decision | {
+        "contributions_by_group": by_group(decision["contributions"]),
+        "outcomes": [dict(zip(outcomes.columns, row, strict=True)) for row in outcomes.rows],
     }
 
 
@@ -72,6 +75,9 @@ def _page(decision: dict[str, Any]) -> Iterator[str]:
     yield _indented(table(["id", "p_click", "score_micros", "propensity", "rejected"], _candidates(decision)))
     if decision["contributions"]:
         yield "\nContributions to the logit of {chosen_id}".format(**decision)
+        groups = [[group, f"{share:+.6f}"] for group, share in decision["contributions_by_group"].items()]
+        yield _indented(table(["group", "share"], groups))
+        yield ""
         yield _indented(table(["feature", "share"], _contributions(decision)))
         yield "  p_click = 1 / (1 + exp(-logit)) = {p_click:.6f}".format(**decision)
     yield "\nOutcomes so far"

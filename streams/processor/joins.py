@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from models.delays import draw_age_ms
 from models.hashing import stable_key
 from schemas.events import Click, Exposure
 from schemas.outcomes import Invalid
@@ -29,6 +30,8 @@ from streams.state.rows import NOBODY, Rows
 MAX_KEY = 2**63 - 1
 UNKNOWN = "", ""
 """Shop and user of a click, where the row that says so has made room for another."""
+LEARNABLE, WAITS = 1, 2
+"""Of a click: it has features; it is still to be learned as a negative."""
 
 
 class Joins:
@@ -55,6 +58,7 @@ class Joins:
         timers.due[Kind.REQUEST] = self._request_due
         timers.due[Kind.VERDICT] = self._verdict_due
         timers.due[Kind.EXPOSURE] = self._exposure_due
+        timers.due[Kind.NEGATIVE] = self._negative_due
         timers.due[Kind.CLICK] = self._click_due
         timers.due[Kind.REPEAT] = self._repeat_due
 
@@ -189,6 +193,8 @@ class Joins:
             if ts_ms + self.final_ms >= self.state.stream_ms:
                 self.timers.add(ts_ms + self.final_ms, Kind.VERDICT, key)
             self.timers.add(self._click_until_ms(pool.rows[slot]), Kind.CLICK, key)
+            if click["learnable"] == WAITS:
+                self._await_negative(pool.rows[slot])
 
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; the clicks by user are derived anew on the way."""
@@ -205,6 +211,8 @@ class Joins:
                 yield ts_ms + self.final_ms, Kind.VERDICT, key
             if is_joined:
                 yield self._click_until_ms(row), Kind.CLICK, key
+                if row["learnable"] == WAITS:
+                    yield self._negative_ms(row), Kind.NEGATIVE, key
                 if row["user"] != NOBODY:
                     insort(self._clicks_of.setdefault(int(row["user"]), []), (ts_ms, key))
         self.repeats.restore()
@@ -283,7 +291,8 @@ class Joins:
             request_offset, exposed_ms = int(exposure["request_offset"]), int(exposure["ts_ms"])
             features = self.tape.learn_exposure(self.state.exposures.slot_of[key])
             self.outcomes.example("ctr", self._label(exposure), exposed_ms, request_offset, features, 1)
-            self.outcomes.example("cvr", f"{click_at}-0", ts_ms, request_offset, features, 0)
+            click["learnable"] = WAITS
+            self._await_negative(click)
         exposure["clicked"] += 1 - exposure["clicked"] % 2
         return True
 
@@ -303,9 +312,10 @@ class Joins:
             self.outcomes.example(
                 "ctr", f"{label}-credited", exposed_ms, request_offset, features, 1, weight=-1.0
             )
-            self.outcomes.example(
-                "cvr", f"{click_at}-0-credited", ts_ms, request_offset, features, 0, weight=-1.0
-            )
+            if click["learnable"] != WAITS:  # the release before learned it at once
+                self.outcomes.example(
+                    "cvr", f"{click_at}-0-credited", ts_ms, request_offset, features, 0, weight=-1.0
+                )
         if exposure is not None:
             exposure["clicked"] += 1
             self.state.exposures.touch(key)
@@ -350,10 +360,11 @@ class Joins:
         exposure = self.state.exposures.fields(key)
         if exposure is not None:
             _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, _, origin, _ = exposure
-            if learnable and not clicked % 2:
-                place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
+            place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
+            if learnable and not clicked % 2 and self.outcomes.keeps_negative(place):
                 number = self.tape.learn_exposure(self.state.exposures.slot_of[key])
-                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0)
+                weight = self.outcomes.negative_weight
+                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0, weight)
             self.state.exposures.remove(key)
 
     def _verdict_due(self, key: int, deadline_ms: int) -> None:
@@ -373,6 +384,22 @@ class Joins:
             self._lose(click, *who)
         self._let_next(key, *who, deadline_ms, credited=True)
 
+    def _negative_due(self, key: int, deadline_ms: int) -> None:
+        """A click has reached the age at which it is learned as a negative, whatever comes of it."""
+        click = self.state.clicks.get(key)
+        if click is None or click["learnable"] != WAITS:
+            return
+        age_ms, stands_for = self._negative_age(click)
+        if deadline_ms < int(click["ts_ms"]) + age_ms + self.final_ms:
+            return  # set for another click that had the key
+        click["learnable"] = LEARNABLE
+        self.state.clicks.touch(key)
+        number = self.tape.learn_click(self.state.clicks.slot_of[key])
+        self.outcomes.example(
+            "cvr", f"{self._place(click)}-0", int(click["ts_ms"]), int(click["request_offset"]), number, 0,
+            stands_for, age_ms,
+        )  # fmt: skip
+
     def _click_due(self, key: int, deadline_ms: int) -> None:
         click = self.state.clicks.get(key)
         if click is None or click["exposure_offset"] == NO_OFFSET:
@@ -380,6 +407,25 @@ class Joins:
         if deadline_ms < self._click_until_ms(click):
             return  # held, or as above: it has a later one
         self._forget(click)
+
+    def _await_negative(self, click: np.void) -> None:
+        due_ms, key = self._negative_ms(click), int(click["key"])
+        if due_ms < self.state.stream_ms:
+            self._negative_due(key, due_ms)
+        else:
+            self.timers.add(due_ms, Kind.NEGATIVE, key)
+
+    def _negative_age(self, click: np.void) -> tuple[int, float]:
+        """At what age it is learned as a negative, and how many clicks it then stands for.
+
+        Told by the click itself, not by its place or user: it is the same wherever the click moves.
+        """
+        ticket = stable_key(f"{click['ts_ms']}", seed=int(click["key"]))
+        return draw_age_ms(ticket, self.attribution_window_ms)
+
+    def _negative_ms(self, click: np.void) -> int:
+        """When: as much later as orders are settled."""
+        return int(click["ts_ms"]) + self._negative_age(click)[0] + self.final_ms
 
     def _click_until_ms(self, click: np.void) -> int:
         """Until when a joined click is kept for the orders that it may earn."""

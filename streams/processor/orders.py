@@ -115,7 +115,7 @@ class Orders:
         click["converted"] += 1
         self.joins.hold(click, self._until_ms(order))
         if click["converted"] == 1:
-            self._example(click, f"{place}-1", weight=1.0)
+            self._example(click, f"{place}-1", 1.0, ts_ms)
         return True
 
     def _take_back(self, order: np.void, refund: np.void) -> bool:
@@ -143,15 +143,17 @@ class Orders:
             click["converted"] -= 1
             self.state.clicks.touch(int(click["key"]))
             if click["converted"] == 0:
-                self._example(click, f"{place}-retracted", weight=-1.0)
+                self._example(click, f"{place}-retracted", -1.0, int(order["ts_ms"]))
         return True
 
-    def _example(self, click: np.void, place: str, weight: float) -> None:
+    def _example(self, click: np.void, place: str, weight: float, ordered_ms: int) -> None:
         if click["learnable"]:
+            clicked_ms = int(click["ts_ms"])
             number = self.joins.tape.learn_click(self.state.clicks.slot_of[int(click["key"])])
             self.outcomes.example(
-                "cvr", place, int(click["ts_ms"]), int(click["request_offset"]), number, 1, weight
-            )
+                "cvr", place, clicked_ms, int(click["request_offset"]), number, 1, weight,
+                ordered_ms - clicked_ms,
+            )  # fmt: skip
 
     def _until_ms(self, order: np.void) -> int:
         """Until when an order waits: to be settled, and then to be paid back."""

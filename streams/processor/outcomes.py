@@ -1,10 +1,12 @@
 """What became of decisions, and what is to be learned from it, as records."""
 
+import math
 from typing import Literal
 
 import numpy as np
 
 from models.catalog import Catalog
+from models.hashing import stable_key
 from schemas.events import Exposure
 from schemas.model import Task
 from schemas.outcomes import Invalid, Outcome
@@ -13,6 +15,8 @@ from streams.processor.output import Output, encode, message_key
 from streams.processor.tape import Tape
 from streams.state.rows import NOBODY
 
+SAMPLE_SEED = 1
+"""Of the hash that samples negatives: the challenger's sample must not depend on it."""
 NO_OFFSET = -1
 """Of a partner that has not come; of a request: another system had chosen."""
 
@@ -24,12 +28,16 @@ class Outcomes:
     ``origin`` which partition that is: 0 is this one, else its number + 1.
     """
 
-    def __init__(self, partition: int, catalog: Catalog, tape: Tape, output: Output) -> None:
+    def __init__(
+        self, partition: int, catalog: Catalog, tape: Tape, output: Output, negative_sample: float = 1.0
+    ) -> None:
         self.partition = partition
         self.catalog = catalog
         self.tape = tape
         self.output = output
-        self._examples: list[tuple[Task, str, int, int, int, Literal[0, 1], float]] = []
+        self.negative_weight = 1.0 / negative_sample
+        self._negatives_below = math.ceil(negative_sample * 2**63)
+        self._examples: list[tuple[Task, str, int, int, int, Literal[0, 1], float, int]] = []
 
     def partition_of(self, origin: int) -> int:
         """The partition that an origin names."""
@@ -116,17 +124,25 @@ class Outcomes:
 
     def example(
         self, task: Task, place: str, ts_ms: int, request_offset: int, features: int, label: Literal[0, 1],
-        weight: float = 1.0,
+        weight: float = 1.0, age_ms: int = 0,
     ) -> None:  # fmt: skip
         """There is something to learn; ``place`` is ``<partition>-<offset>-<what was learned there>``.
 
         ``features`` is the number that the tape gave them.
         """
-        self._examples.append((task, place, ts_ms, request_offset, features, label, weight))
+        self._examples.append((task, place, ts_ms, request_offset, features, label, weight, age_ms))
+
+    def keeps_negative(self, place: str) -> bool:
+        """Whether an exposure without a click is among the sample that is learned; told by its identity.
+
+        Those that are kept have ``negative_weight``, which is all of the correction: what is learned are the
+        probabilities of all exposures, and nothing is added at serving.
+        """
+        return self.negative_weight == 1.0 or stable_key(f"ctr-{place}", SAMPLE_SEED) < self._negatives_below
 
     def write_examples(self) -> None:
         """Write all that was to be learned, now that its features are known."""
-        for task, place, ts_ms, request_offset, features, label, weight in self._examples:
+        for task, place, ts_ms, request_offset, features, label, weight, age_ms in self._examples:
             example = {
                 "example_id": f"{task}-{place}",
                 "task": task,
@@ -135,6 +151,7 @@ class Outcomes:
                 "weight": weight,
                 "source": "foreign" if request_offset == NO_OFFSET else "own",
                 "buckets": self.tape.features(features),
+                "age_ms": age_ms,
             }
             self.output.examples.append((None, encode(example)))
         self._examples.clear()

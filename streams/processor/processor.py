@@ -54,7 +54,9 @@ class Processor:
         self.sites = sites or Sites(catalog)
         self.tape = Tape(self.state, self.sites, weights, settings.deciding)
         self.decider = Decider(self.tape, catalog, weights, self.output, settings.deciding)
-        self.outcomes, self.timers = Outcomes(partition, catalog, self.tape, self.output), Timers()
+        sample = settings.learning.negative_sample
+        self.outcomes = Outcomes(partition, catalog, self.tape, self.output, sample)
+        self.timers = Timers()
         outcomes = self.outcomes
         self.joins = Joins(self.state, outcomes, self.tape, self.timers, settings)
         self.orders = Orders(self.state, self.joins, outcomes, self.timers, settings.processing)

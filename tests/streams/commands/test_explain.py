@@ -25,6 +25,11 @@ Candidates
   a4         -             -    0.000000  budget
 
 Contributions to the logit of a1
+  group          share
+  baseline   -2.000000
+  ad         +0.500000
+  situation  +0.250000
+
   feature      share
   bias     -2.000000
   ad       +0.500000
@@ -75,6 +80,7 @@ def test_json_is_one_object(explain: Explain) -> None:
         report["propensity"],
         report["contributions"],
     )
+    assert {"baseline": -2.0, "ad": 0.5, "situation": 0.25} == report["contributions_by_group"]
     assert ["exposure", "click", "purchase", "refund"] == [one["kind"] for one in report["outcomes"]]
 
 

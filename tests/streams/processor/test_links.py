@@ -277,7 +277,7 @@ def test_a_click_again_on_what_was_clicked_before_the_login_is_repeated():
     clicks = [each.invalid for each in outcomes_of(partitions.all[0]) if each.kind == "click"]
     assert ["", "repeated"] == clicks
     examples = [decode_example(value) for value in partitions.all[0].examples]
-    assert [("ctr", 1), ("cvr", 0)] == [(each.task, each.label) for each in examples]
+    assert [("ctr", 1)] == [(each.task, each.label) for each in examples]
 
 
 def outcomes_of(partition):
