@@ -9,15 +9,14 @@ A click that is invalid (``streams.processor.validity``) is passed over as if it
 may still be clicked, and becomes a negative if it is not.
 """
 
-from bisect import bisect_right, insort
 from collections.abc import Iterator
 
 import numpy as np
 
-from models.delays import draw_age_ms
 from models.hashing import stable_key
 from schemas.events import Click, Exposure
 from schemas.outcomes import Invalid
+from streams.processor.joined import WAITS, JoinedClicks
 from streams.processor.outcomes import NO_OFFSET, Outcomes
 from streams.processor.repeats import Repeat, Repeats
 from streams.processor.tape import NOTHING, Tape
@@ -25,13 +24,10 @@ from streams.processor.timers import Kind, Timers
 from streams.processor.validity import Validity
 from streams.settings import Settings
 from streams.state.partition import PartitionState
-from streams.state.rows import NOBODY, Rows
+from streams.state.rows import NOBODY
 
-MAX_KEY = 2**63 - 1
 UNKNOWN = "", ""
 """Shop and user of a click, where the row that says so has made room for another."""
-LEARNABLE, WAITS = 1, 2
-"""Of a click: it has features; it is still to be learned as a negative."""
 
 
 class Joins:
@@ -51,15 +47,10 @@ class Joins:
         self.final_ms = self.validity.final_ms
         self.request_window_ms = int(windows.request_window_s * 1000)
         self.click_window_ms = int(windows.click_window_s * 1000)
-        self.attribution_window_ms = int(windows.attribution_window_s * 1000)
-        self.order_lateness_ms = max(int(windows.order_lateness_s * 1000), self.final_ms)
-        self._clicks_of: dict[int, list[tuple[int, int]]] = {}
-        """By user, time and key of the joined clicks, sorted."""
+        self.joined = JoinedClicks(state, outcomes, tape, timers, self.validity, windows)
         timers.due[Kind.REQUEST] = self._request_due
         timers.due[Kind.VERDICT] = self._verdict_due
         timers.due[Kind.EXPOSURE] = self._exposure_due
-        timers.due[Kind.NEGATIVE] = self._negative_due
-        timers.due[Kind.CLICK] = self._click_due
         timers.due[Kind.REPEAT] = self._repeat_due
 
     def requested(self, decision_id: str, ts_ms: int, user: int) -> int:
@@ -132,70 +123,6 @@ class Joins:
             repeat = self.repeats.add(click, offset, user, key)
             self.timers.add(self._repeat_until_ms(repeat, now_ms), Kind.REPEAT, repeat.key)
 
-    def last_click(self, user: int, ts_ms: int) -> np.void | None:
-        """The user's newest joined click at or before a time and inside the attribution window."""
-        clicks = self._clicks_of.get(user, [])
-        for click_ms, key in reversed(clicks[: bisect_right(clicks, (ts_ms, MAX_KEY))]):
-            if ts_ms - click_ms > self.attribution_window_ms:
-                break
-            if key in self.state.clicks.slot_of:  # else it has made room for another
-                return self.state.clicks[key]
-        return None
-
-    def hold(self, click: np.void, until_ms: int) -> None:
-        """Keep a joined click beyond its window, for the refunds of an order that it earned."""
-        if until_ms > self._click_until_ms(click):
-            click["held_until_ms"] = until_ms
-            self.timers.add(until_ms, Kind.CLICK, int(click["key"]))
-        self.state.clicks.touch(int(click["key"]))
-
-    def has_clicks(self, user: int) -> bool:
-        """Whether there are joined clicks of a user."""
-        return user in self._clicks_of
-
-    def take_clicks(self, user: int, limit: int) -> Rows:
-        """A user's newest joined clicks that have earned nothing yet: they are another user's from now on.
-
-        Those that have stay, for the refunds of what they earned.
-        """
-        pool = self.state.clicks
-        kept: list[tuple[int, int]] = []
-        taken: list[int] = []
-        for ts_ms, key in reversed(self._clicks_of.pop(user, [])):
-            slot = pool.slot_of.get(key)
-            if slot is None:  # it has made room for another
-                continue
-            if (
-                len(taken) < limit
-                and not pool.rows["converted"][slot]
-                and not pool.rows["held_until_ms"][slot]
-                and not self.validity.is_burst(user, ts_ms)  # the verdict is to find it here
-            ):
-                taken.append(slot)
-            else:
-                kept.append((ts_ms, key))
-        rows = pool.rows[taken]
-        for key in rows["key"].tolist():
-            pool.remove(key)
-        if kept:
-            self._clicks_of[user] = kept[::-1]
-        return rows
-
-    def receive_clicks(self, clicks: Rows, user: int) -> None:
-        """Joined clicks of another user that are this one's from now on."""
-        pool = self.state.clicks
-        for click in clicks:
-            key, ts_ms = int(click["key"]), int(click["ts_ms"])
-            slot = pool.add(key)
-            pool.rows[slot] = click
-            pool.rows["user"][slot] = user
-            insort(self._clicks_of.setdefault(user, []), (ts_ms, key))
-            if ts_ms + self.final_ms >= self.state.stream_ms:
-                self.timers.add(ts_ms + self.final_ms, Kind.VERDICT, key)
-            self.timers.add(self._click_until_ms(pool.rows[slot]), Kind.CLICK, key)
-            if click["learnable"] == WAITS:
-                self._await_negative(pool.rows[slot])
-
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; the clicks by user are derived anew on the way."""
         state, lateness_ms = self.state, self.lateness_ms
@@ -203,18 +130,14 @@ class Joins:
             yield int(row["ts_ms"]) + self.request_window_ms + lateness_ms, Kind.REQUEST, int(row["key"])
         for row in state.exposures:
             yield int(row["ts_ms"]) + self.click_window_ms + self.final_ms, Kind.EXPOSURE, int(row["key"])
-        self._clicks_of = {}
+        self.joined.clear()
         for row in state.clicks:
             ts_ms, key = int(row["ts_ms"]), int(row["key"])
             is_joined = row["exposure_offset"] != NO_OFFSET
             if not is_joined or ts_ms + self.final_ms >= state.stream_ms:  # else there was a verdict
                 yield ts_ms + self.final_ms, Kind.VERDICT, key
             if is_joined:
-                yield self._click_until_ms(row), Kind.CLICK, key
-                if row["learnable"] == WAITS:
-                    yield self._negative_ms(row), Kind.NEGATIVE, key
-                if row["user"] != NOBODY:
-                    insort(self._clicks_of.setdefault(int(row["user"]), []), (ts_ms, key))
+                yield from self.joined.restored(row)
         self.repeats.restore()
         for repeat in self.repeats:
             if self.validity.active:
@@ -273,7 +196,7 @@ class Joins:
                 invalid = self.validity.verdict(user, clicker, ts_ms)
             elif credited and self.validity.is_burst(clicker, ts_ms):
                 invalid = "rate"
-        click_at = self._place(click)
+        click_at = self.outcomes.place(click)
         self.outcomes.followed(
             "click", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid
         )
@@ -284,21 +207,18 @@ class Joins:
         self.tape.join(self.state.exposures.slot_of[key], self.state.clicks.slot_of[key])
         self.state.exposures.touch(key)
         self.state.clicks.touch(key)
-        if user != NOBODY:
-            insort(self._clicks_of.setdefault(user, []), (ts_ms, key))
-        self.timers.add(self._click_until_ms(click), Kind.CLICK, key)
+        self.joined.add(click)
         if exposure["learnable"]:
             request_offset, exposed_ms = int(exposure["request_offset"]), int(exposure["ts_ms"])
             features = self.tape.learn_exposure(self.state.exposures.slot_of[key])
             self.outcomes.example("ctr", self._label(exposure), exposed_ms, request_offset, features, 1)
-            click["learnable"] = WAITS
-            self._await_negative(click)
+            self.joined.await_negative(click)
         exposure["clicked"] += 1 - exposure["clicked"] % 2
         return True
 
     def _credit(self, click: np.void, shop_id: str, user_id: str, invalid: Invalid) -> None:
         """A click that has counted turns out to be invalid: take back what followed from it."""
-        key, ts_ms, click_at = int(click["key"]), int(click["ts_ms"]), self._place(click)
+        key, ts_ms, click_at = int(click["key"]), int(click["ts_ms"]), self.outcomes.place(click)
         exposure = self.state.exposures.get(key)  # None where it has made room for another
         exposed_ms = ts_ms if exposure is None else int(exposure["ts_ms"])
         self.validity.count(invalid)
@@ -319,16 +239,12 @@ class Joins:
         if exposure is not None:
             exposure["clicked"] += 1
             self.state.exposures.touch(key)
-        self._forget(click)
-
-    def _place(self, row: np.void) -> str:
-        """Partition and offset of an event."""
-        return f"{self.outcomes.partition_of(row['origin'])}-{row['offset']}"
+        self.joined.forget(click)
 
     def _label(self, exposure: np.void) -> str:
         """What names the positive example of an exposure; after a credit it is another one."""
         credits = exposure["clicked"] // 2
-        return f"{self._place(exposure)}-1" + (f"-{credits}" if credits else "")
+        return f"{self.outcomes.place(exposure)}-1" + (f"-{credits}" if credits else "")
 
     def _lose(self, click: np.void, shop_id: str, user_id: str) -> None:
         """What a click names was not shown in the window before it.
@@ -339,19 +255,9 @@ class Joins:
         if self.validity.active:
             self.validity.count("no_exposure")
             self.outcomes.unfounded(
-                f"clicks-{self._place(click)}", int(click["ts_ms"]), shop_id, user_id, "no_exposure"
+                f"clicks-{self.outcomes.place(click)}", int(click["ts_ms"]), shop_id, user_id, "no_exposure"
             )
         self.state.clicks.remove(int(click["key"]))
-
-    def _forget(self, click: np.void) -> None:
-        """A joined click earns nothing any more."""
-        user, place = int(click["user"]), (int(click["ts_ms"]), int(click["key"]))
-        if user != NOBODY:
-            clicks = self._clicks_of[user]
-            clicks.remove(place)
-            if not clicks:
-                del self._clicks_of[user]
-        self.state.clicks.remove(place[1])
 
     def _request_due(self, key: int, deadline_ms: int) -> None:
         self.state.requests.remove(key)
@@ -383,54 +289,6 @@ class Joins:
         else:
             self._lose(click, *who)
         self._let_next(key, *who, deadline_ms, credited=True)
-
-    def _negative_due(self, key: int, deadline_ms: int) -> None:
-        """A click has reached the age at which it is learned as a negative, whatever comes of it."""
-        click = self.state.clicks.get(key)
-        if click is None or click["learnable"] != WAITS:
-            return
-        age_ms, stands_for = self._negative_age(click)
-        if deadline_ms < int(click["ts_ms"]) + age_ms + self.final_ms:
-            return  # set for another click that had the key
-        click["learnable"] = LEARNABLE
-        self.state.clicks.touch(key)
-        number = self.tape.learn_click(self.state.clicks.slot_of[key])
-        self.outcomes.example(
-            "cvr", f"{self._place(click)}-0", int(click["ts_ms"]), int(click["request_offset"]), number, 0,
-            stands_for, age_ms,
-        )  # fmt: skip
-
-    def _click_due(self, key: int, deadline_ms: int) -> None:
-        click = self.state.clicks.get(key)
-        if click is None or click["exposure_offset"] == NO_OFFSET:
-            return  # set for the one that was here before
-        if deadline_ms < self._click_until_ms(click):
-            return  # held, or as above: it has a later one
-        self._forget(click)
-
-    def _await_negative(self, click: np.void) -> None:
-        due_ms, key = self._negative_ms(click), int(click["key"])
-        if due_ms < self.state.stream_ms:
-            self._negative_due(key, due_ms)
-        else:
-            self.timers.add(due_ms, Kind.NEGATIVE, key)
-
-    def _negative_age(self, click: np.void) -> tuple[int, float]:
-        """At what age it is learned as a negative, and how many clicks it then stands for.
-
-        Told by the click itself, not by its place or user: it is the same wherever the click moves.
-        """
-        ticket = stable_key(f"{click['ts_ms']}", seed=int(click["key"]))
-        return draw_age_ms(ticket, self.attribution_window_ms)
-
-    def _negative_ms(self, click: np.void) -> int:
-        """When: as much later as orders are settled."""
-        return int(click["ts_ms"]) + self._negative_age(click)[0] + self.final_ms
-
-    def _click_until_ms(self, click: np.void) -> int:
-        """Until when a joined click is kept for the orders that it may earn."""
-        window_ms = self.attribution_window_ms + self.order_lateness_ms
-        return max(int(click["ts_ms"]) + window_ms, int(click["held_until_ms"]))
 
     def _repeat_due(self, key: int, deadline_ms: int) -> None:
         repeat = self.repeats.get(key)

@@ -91,8 +91,8 @@ class Links:
             profiles.remove(claim.anonymous)
         clicks: tuple[bytes, ...] = ()
         # An order that is still to be settled needs the click that earned it.
-        if self.joins.has_clicks(claim.anonymous) and not self.orders.is_waiting(claim.anonymous):
-            rows = self.joins.take_clicks(claim.anonymous, MAX_CLICKS)
+        if self.joins.joined.has(claim.anonymous) and not self.orders.is_waiting(claim.anonymous):
+            rows = self.joins.joined.take(claim.anonymous, MAX_CLICKS)
             target = self._partition_of(claim.user_hash)
             clicks = tuple(encode_rows(moved(rows, self.partition, target)))
         if profile or clicks:
@@ -110,7 +110,7 @@ class Links:
             merge(profiles.rows, slot, np.array(decode_rows(b"P", [transfer.profile])), 0)
             profiles.touch(user)
         if transfer.clicks:
-            self.joins.receive_clicks(decode_rows(b"C", transfer.clicks), user)
+            self.joins.joined.receive(decode_rows(b"C", transfer.clicks), user)
         self.state.counters["merges"] += 1
 
     def _send(self, user_hash: int, message: Claim | Transfer) -> None:

@@ -103,7 +103,7 @@ class Orders:
     def _settle(self, order: np.void) -> bool:
         """Attribute an order to the user's last click before it inside the window; False if there is none."""
         ts_ms = int(order["ts_ms"])
-        click = self.joins.last_click(int(order["user"]), ts_ms)
+        click = self.joins.joined.last(int(order["user"]), ts_ms)
         if click is None:
             return False
         order["settled"], order["click"] = True, click["key"]
@@ -113,7 +113,7 @@ class Orders:
             ts_ms - int(click["ts_ms"]), int(order["revenue_micros"]), str(order["order_id"]),
         )  # fmt: skip
         click["converted"] += 1
-        self.joins.hold(click, self._until_ms(order))
+        self.joins.joined.hold(click, self._until_ms(order))
         if click["converted"] == 1:
             self._example(click, f"{place}-1", 1.0, ts_ms)
         return True

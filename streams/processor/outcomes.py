@@ -43,6 +43,10 @@ class Outcomes:
         """The partition that an origin names."""
         return int(origin) - 1 if origin else self.partition
 
+    def place(self, row: np.void) -> str:
+        """Partition and offset of the event that a row is of."""
+        return f"{self.partition_of(row['origin'])}-{row['offset']}"
+
     def exposed(self, exposure: Exposure, offset: int, user_id: str, invalid: Invalid = "") -> None:
         """It was shown, or is said to have been; ``user_id`` is empty where that is not to be kept."""
         ad_id, promotion_id = exposure.ad_id, exposure.promotion_id

@@ -10,7 +10,7 @@ from models.hashing import stable_key
 from schemas.examples import decode_example
 from schemas.outcomes import decode_outcome
 from streams.processor.arrival import Arrival
-from streams.processor.joins import MAX_KEY
+from streams.processor.joined import MAX_KEY
 
 LATENESS_MS, REQUEST_MS, CLICK_MS, ATTRIBUTION_MS = 10_000, 40_000, 30_000, 60_000
 REVENUE_MICROS, REFUNDS_MICROS = 5_000_000, [2_000_000, 5_000_000, 6_000_000]
