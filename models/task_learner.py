@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.challenger import Challenger
+from models.delays import ConversionDelays
 from models.ftrl import FTRLProximal
 from models.gate import MAX_WEIGHT
 from models.hashing import stable_key
@@ -19,6 +20,7 @@ from schemas.examples import Example
 from schemas.model import (
     Calibrated,
     Change,
+    Delays,
     LinearWeights,
     ModelRecord,
     Progress,
@@ -48,6 +50,8 @@ class TaskLearner:
             Progressive(MEAN, delayed, challenger_sample),
         ]
         self.watch = TaskWatch(task, champion.bits, delayed != "none")
+        self.delays = ConversionDelays() if delayed == "fake_negative" else None
+        self._delays_version = -1
         self._ts_ms = 0
         self._unusable = 0
         self._champion_parts: Assembly[Weights] = Assembly()
@@ -76,6 +80,9 @@ class TaskLearner:
                 return
             buckets, offsets = to_rows([example.buckets for example in usable])
             labels, weights, learned = labels[kept], weights[kept], learned[kept]
+        if self.delays is not None:
+            ages_ms = np.array([example.age_ms for example in usable], np.int64)
+            weights = self.delays.weigh(labels, ages_ms, weights)
         teaching = np.where(learned, weights, 0.0)  # a weight of 0 leaves a learner's weights as they are
         predictions = self.champion.learn_many_hashed(buckets, offsets, labels, teaching)
         means = self.null_model.learn_many(labels, weights)  # what it is held against has no gate
@@ -113,6 +120,11 @@ class TaskLearner:
             for linear in self.challenger.take_parts(self.task, kind, version, follows):
                 yield RIVER_LR, linear
 
+    def delay_records(self, version: int) -> Iterator[tuple[str, Delays]]:
+        """End of the key, and the law of delays, where labels are delayed."""
+        if self.delays is not None:
+            yield "delays", self.delays.record(self.task, version)
+
     def reports(self, version: int) -> Iterator[tuple[str, Progress]]:
         """End of the key, and progress."""
         yield FTRL, self._overall.report(self.task, version, self._ts_ms)
@@ -134,16 +146,22 @@ class TaskLearner:
                 parts = self._challenger_parts.add(record)
                 if parts and self.challenger is not None:
                     self.challenger.restore(parts)
+            case Delays():
+                if self.delays is not None:
+                    self.delays.restore(record)
+                    self._delays_version = record.version
             case Progress():
                 self._reported[record.model, record.scored_share] = record
             case Calibrated() | Watch() | Quality() | Change():
                 self.watch.take(record)
 
     def versions(self) -> set[int]:
-        """Versions of what was taken; a challenger that the topic does not hold starts anew."""
+        """Versions of what was taken; challenger and delays that the topic does not hold start anew."""
         versions = {self._champion_parts.version}
         if self.challenger is not None and self._challenger_parts.version >= 0:
             versions.add(self._challenger_parts.version)
+        if self._delays_version >= 0:
+            versions.add(self._delays_version)
         return versions | self.watch.versions()
 
     def resume(self) -> None:

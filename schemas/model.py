@@ -1,7 +1,7 @@
 """What the learner tells the workers and the analysts; topic `model`, one partition, compacted.
 
 Keys are ``<task>/<model>/snapshot/<part>``, ``<task>/<model>/delta/<number since the snapshot>/<part>``
-``<task>/progress/<model>[/sample]``, ``<task>/calibration``, ``<task>/watch``,
+``<task>/progress/<model>[/sample]``, ``<task>/delays``, ``<task>/calibration``, ``<task>/watch``,
 ``<task>/quality/<model>/<segment>/<hour of the day>`` and ``<task>/change/<version>-<number>``; a snapshot
 deletes the keys that it makes useless, but for changes, which are kept. Arrays are little-endian, base64 in
 JSON.
@@ -62,6 +62,17 @@ class LinearWeights(Part, frozen=True, tag="linear"):
     intercept: float
     steps: int
     """Iterations of the optimizer."""
+
+
+class Delays(Struct, frozen=True, tag="delays"):
+    """When conversions come, as the learner has seen it at a version (``models.delays``)."""
+
+    task: Task
+    version: int
+    conversions: bytes
+    """float64, one a bin of delays: weight of the conversions that came then."""
+    clicks: bytes
+    """float64, one a bin: clicks that got that old."""
 
 
 class Progress(Struct, frozen=True, tag="progress"):
@@ -202,7 +213,7 @@ class Change(Struct, frozen=True, tag="change"):
     """What it is held against."""
 
 
-ModelRecord = Weights | LinearWeights | Progress | Calibrated | Watch | Quality | Change
+ModelRecord = Weights | LinearWeights | Delays | Progress | Calibrated | Watch | Quality | Change
 
 decode_model_record = Decoder(ModelRecord).decode
 

@@ -9,7 +9,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.decisions import Decision
 from schemas.events import Click, Exposure, Purchase, Refund, View
 from schemas.examples import Example
-from schemas.model import Calibrated, Change, LinearWeights, Progress, Quality, Watch, Weights
+from schemas.model import Calibrated, Change, Delays, LinearWeights, Progress, Quality, Watch, Weights
 from schemas.outcomes import Outcome
 
 
@@ -101,9 +101,9 @@ MODEL = Topic(
     direction="out",
     description="State of the models, their progressive quality, and what the learner noticed or changed.",
     key="<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part>, <task>/progress/<model>, "
-    "<task>/calibration, <task>/watch, <task>/quality/<model>/<segment>/<hour>, "
+    "<task>/delays, <task>/calibration, <task>/watch, <task>/quality/<model>/<segment>/<hour>, "
     "<task>/change/<version>-<number>",
-    messages=(Weights, LinearWeights, Progress, Calibrated, Watch, Quality, Change),
+    messages=(Weights, LinearWeights, Delays, Progress, Calibrated, Watch, Quality, Change),
 )
 DEAD_LETTERS = Topic(
     name="dead-letters",
@@ -122,6 +122,15 @@ STATE = Topic(
     description="State of each partition as checksummed binary rows, which no other system may rely on.",
     key="binary: kind and identity of a row",
 )
+IDENTITIES = Topic(
+    name="headrace-identities",
+    partitions="input",
+    cleanup="delete",
+    direction="internal",
+    description="What partitions tell each other when an anonymous user logs in: claims, and profiles on "
+    "their way; no other system may rely on it.",
+    key="",
+)
 
 INPUTS = (VIEWS, CLICKS, PURCHASES)
-TOPICS = (*INPUTS, CATALOG, DECISIONS, OUTCOMES, EXAMPLES, MODEL, DEAD_LETTERS, STATE)
+TOPICS = (*INPUTS, CATALOG, DECISIONS, OUTCOMES, EXAMPLES, MODEL, DEAD_LETTERS, STATE, IDENTITIES)
