@@ -1,5 +1,6 @@
 """The agent that learns: examples in, versions of the weights out."""
 
+import logging
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from faust.types import TP
 
 from models.learner import Learner
 from schemas.examples import decode_example
+from schemas.model import Change, decode_model_record
 from schemas.topics import EXAMPLES, MODEL
 from streams.delivery.restore import read_all
 from streams.delivery.transaction import Transactions
@@ -15,6 +17,8 @@ from streams.delivery.transport import Mark, Rows
 from streams.settings import Settings
 
 SOURCE = TP(EXAMPLES.name, 0)
+
+log = logging.getLogger(__name__)
 
 
 class LearnJob:
@@ -66,6 +70,21 @@ class LearnJob:
 
     async def _publish(self) -> None:
         self._published_at_s = time.monotonic()
-        messages: list[tuple[Any, Any]] = [(key.encode(), value) for key, value in self.learner.publish()]
+        published = self.learner.publish()
+        messages: list[tuple[Any, Any]] = [(key.encode(), value) for key, value in published]
         if messages:
             await self._transactions.commit({(MODEL.name, 0): messages}, {SOURCE: self.learner.version})
+        for key, value in published:
+            if value is not None and key.split("/")[1] == "change":
+                record = decode_model_record(value)
+                assert isinstance(record, Change)
+                alert(record)
+
+
+def alert(change: Change) -> None:
+    """Log what the learner noticed; its row goes to ClickHouse by the topic `model`."""
+    log.warning(
+        "%s, %s: %s %s %s: %.4g where %.4g is usual, at example %s",
+        change.task, change.kind, change.source or "all examples", change.reason, change.field, change.seen,
+        change.usual, change.example_id,
+    )  # fmt: skip

@@ -29,7 +29,7 @@ Examples:
 def query(settings: Settings, text: str | None, listed: bool, as_json: bool) -> None:
     """Ask ClickHouse, or the embedded engine after a demo.
 
-    The tables `decisions`, `outcomes`, `dead_letters` and `model_progress` may hold a record more than
+    The tables `decisions`, `outcomes`, `dead_letters` and `model_...` may hold a record more than
     once; `unique_decisions` and so on hold it once.
     """
     named = queries.load()

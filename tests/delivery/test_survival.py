@@ -98,3 +98,4 @@ def assert_weights_follow_from_examples(settings: Settings) -> None:
         actual = published.tasks[task].champion
         np.testing.assert_array_equal(actual.z, expected.champion.z)
         np.testing.assert_array_equal(actual.n, expected.champion.n)
+        assert expected.watch.equals(published.tasks[task].watch)

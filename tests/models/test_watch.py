@@ -67,9 +67,8 @@ def test_a_restart_in_the_middle_leaves_no_trace():
         restarted.restore(log)
     expected, actual = steady.tasks["ctr"], restarted.tasks["ctr"]
     assert expected.champion.z.tobytes() == actual.champion.z.tobytes()
-    assert expected.watch.gate.state() == actual.watch.gate.state()
-    assert expected.watch.calibration.state.tobytes() == actual.watch.calibration.state.tobytes()
-    assert expected.watch.detector.state() == actual.watch.detector.state()
+    assert expected.watch.equals(actual.watch)
+    assert not expected.watch.equals(Learner(**SETTINGS).tasks["ctr"].watch)
     assert list(expected.watch.quality.take_reports(1)) == list(actual.watch.quality.take_reports(1))
     found = [decode_model_record(value) for key, value in log if key.split("/")[1] == "change"]
     assert changes == found

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from models.features import CROSSED, CROSSES, DERIVED, FEATURES
 from models.learner import Learner
+from models.task_learner import TaskLearner
 from schemas.examples import decode_example
 from schemas.topics import EXAMPLES, MODEL
 from streams.bench.faults.log import records_of
@@ -126,8 +127,14 @@ def weights_equal(settings: Settings) -> bool:
     ]
     replayed.learn([decode_example(record.value) for record in learned], published.version)
     return all(
-        np.array_equal(getattr(task.champion, name), getattr(published.tasks[kind].champion, name))
+        _learned_equal(task, published.tasks[kind]) and task.watch.equals(published.tasks[kind].watch)
         for kind, task in replayed.tasks.items()
+    )
+
+
+def _learned_equal(expected: TaskLearner, actual: TaskLearner) -> bool:
+    return all(
+        np.array_equal(getattr(expected.champion, name), getattr(actual.champion, name))
         for name in ("z", "n")
     )
 
