@@ -18,14 +18,16 @@ SETTING_RANGE = 1e-6, 1e6  # of alpha and of beta + l2; far wider than any use
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _weight(z: float, n: float, alpha: float, beta: float, l1: float, l2: float) -> float:
+def lazy_weight(z: float, n: float, alpha: float, beta: float, l1: float, l2: float) -> float:
+    """The weight of a coordinate (McMahan et al. 2013, algorithm 1)."""
     if abs(z) <= l1:
         return 0.0
     return -(z - math.copysign(l1, z)) / ((beta + math.sqrt(n)) / alpha + l2)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sigmoid(logit: float) -> float:
+def sigmoid(logit: float) -> float:
+    """Probability of a logit, without overflow."""
     if logit >= 0.0:
         return 1.0 / (1.0 + math.exp(-logit))
     odds = math.exp(logit)
@@ -58,7 +60,7 @@ def closed_form(
     """
     weights = np.empty(z.size)
     for i in range(z.size):
-        weights[i] = _weight(np.float64(z[i]), np.float64(n[i]), alpha, beta, l1, l2)
+        weights[i] = lazy_weight(np.float64(z[i]), np.float64(n[i]), alpha, beta, l1, l2)
     return weights
 
 
@@ -69,9 +71,9 @@ def _predict(z, n, buckets, values, offsets, alpha, beta, l1, l2):  # type: igno
         logit = 0.0
         for k in range(offsets[row], offsets[row + 1]):
             bucket = buckets[k]
-            w = _weight(np.float64(z[bucket]), np.float64(n[bucket]), alpha, beta, l1, l2)
+            w = lazy_weight(np.float64(z[bucket]), np.float64(n[bucket]), alpha, beta, l1, l2)
             logit += w * values[k]
-        predictions[row] = _sigmoid(logit)
+        predictions[row] = sigmoid(logit)
     return predictions
 
 
@@ -98,9 +100,9 @@ def _learn(  # type: ignore[no-untyped-def]
         logit = 0.0
         for k in range(offsets[row], offsets[row + 1]):
             bucket = buckets[k]
-            weights[k] = _weight(np.float64(z[bucket]), np.float64(n[bucket]), alpha, beta, l1, l2)
+            weights[k] = lazy_weight(np.float64(z[bucket]), np.float64(n[bucket]), alpha, beta, l1, l2)
             logit += weights[k] * values[k]
-        p = _sigmoid(logit)
+        p = sigmoid(logit)
         predictions[row] = p
         error = (p - 1.0 if labels[row] else p) * importance[row]
         if fake_negative:
@@ -119,6 +121,25 @@ def _learn(  # type: ignore[no-untyped-def]
             else:
                 rejected += 1
     return predictions, rejected
+
+
+def check_settings(
+    bits: int, alpha: float, beta: float, l1: float, l2: float, delayed: Delayed, storage: Storage
+) -> None:
+    """Raise ValueError for settings of ``FTRLProximal`` without a finite weight for every state."""
+    if not 1 <= bits <= 32:
+        raise ValueError(f"Expected bits from 1 to 32, got {bits}")
+    low, high = SETTING_RANGE
+    in_range = low <= alpha <= high and low <= beta + l2 <= high
+    if not (in_range and beta >= 0.0 and l1 >= 0.0 and l2 >= 0.0):
+        raise ValueError(
+            f"Expected alpha and beta + l2 from {low} to {high}, and beta, l1 and l2 from 0 up, "
+            f"got alpha={alpha}, beta={beta}, l1={l1}, l2={l2}"
+        )
+    if delayed not in ("none", "fake_negative"):
+        raise ValueError(f"Expected delayed 'none' or 'fake_negative', got {delayed!r}")
+    if storage not in LIMITS:
+        raise ValueError(f"Expected storage 'float64' or 'float32', got {storage!r}")
 
 
 class FTRLProximal(HashedClassifier):
@@ -195,19 +216,7 @@ class FTRLProximal(HashedClassifier):
         delayed: Delayed = "none",
         storage: Storage = "float64",
     ) -> None:
-        if not 1 <= bits <= 32:
-            raise ValueError(f"Expected bits from 1 to 32, got {bits}")
-        low, high = SETTING_RANGE
-        in_range = low <= alpha <= high and low <= beta + l2 <= high
-        if not (in_range and beta >= 0.0 and l1 >= 0.0 and l2 >= 0.0):
-            raise ValueError(
-                f"Expected alpha and beta + l2 from {low} to {high}, and beta, l1 and l2 from 0 up, "
-                f"got alpha={alpha}, beta={beta}, l1={l1}, l2={l2}"
-            )
-        if delayed not in ("none", "fake_negative"):
-            raise ValueError(f"Expected delayed 'none' or 'fake_negative', got {delayed!r}")
-        if storage not in LIMITS:
-            raise ValueError(f"Expected storage 'float64' or 'float32', got {storage!r}")
+        check_settings(bits, alpha, beta, l1, l2, delayed, storage)
         self.bits = bits
         self.alpha = alpha
         self.beta = beta
