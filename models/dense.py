@@ -232,9 +232,7 @@ class DenseNetwork(HashedClassifier):
             self.rejected += int(rejected)
         return _joined(predictions)
 
-    def _chunks(
-        self, rows: Rows
-    ) -> Iterator[tuple[int, int, NDArray[np.uint32], NDArray[np.float32]]]:
+    def _chunks(self, rows: Rows) -> Iterator[tuple[int, int, NDArray[np.uint32], NDArray[np.float32]]]:
         """Start and end of each chunk with its rows, padded: uint32 and float32 [CHUNK, features]."""
         lengths = np.diff(rows.offsets)
         if lengths.size and lengths.max() > self.features:

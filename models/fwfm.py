@@ -8,7 +8,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.ftrl import LIMITS, SETTING_RANGE, Delayed, check_settings, fake_negative_weight, lazy_weight, sigmoid
+from models.ftrl import (
+    LIMITS,
+    SETTING_RANGE,
+    Delayed,
+    check_settings,
+    fake_negative_weight,
+    lazy_weight,
+    sigmoid,
+)
 from models.hashed import HashedClassifier, Rows, State, Storage
 from models.hashing import mix
 
@@ -30,14 +38,22 @@ def initial_factors(bits: int, factors: int, scale: float, seed: int) -> NDArray
     return factors_of
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _logit(z, n, v, r, buckets, values, fields, alpha, beta, l1, l2, w, scaled, pull, strength):  # type: ignore[no-untyped-def]
-    """Logit of one example of m features; fills the rest.
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _stepped(kept: float, squares: float, gradient: float, alpha: float, beta: float) -> tuple[float, float]:
+    """Coordinate and sum of squared gradients after a step of AdaGrad (Duchi et al. 2011)."""
+    squares += gradient * gradient
+    return kept - alpha / (beta + math.sqrt(squares)) * gradient, squares
 
-    ``w`` [m] the weights; ``scaled`` [k, m] factors times value; ``strength`` [m, m] the weights of the
-    features' fields, 0 on the diagonal; ``pull`` [k, m]: what a feature's factors are multiplied with,
-    the sum of the others' by strength.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _logit(z, n, v, r, buckets, values, fields, settings, w, scaled, pull, strength):  # type: ignore[no-untyped-def]
+    """Logit of one example of m features; fills the last four.
+
+    ``w`` [m]: weights. ``scaled`` [k, m]: factors times value. ``strength`` [m, m]: weights of the pairs of
+    fields, 0 on the diagonal. ``pull`` [k, m]: what the factors of a feature are multiplied with, the sum of
+    the others' by strength. ``fields`` is empty where a feature's field is its place.
     """
+    alpha, beta, l1, l2 = settings
     m, k = buckets.size, v.shape[1]
     linear = 0.0
     for i in range(m):
@@ -46,57 +62,60 @@ def _logit(z, n, v, r, buckets, values, fields, alpha, beta, l1, l2, w, scaled, 
         linear += w[i] * values[i]
         for d in range(k):
             scaled[d, i] = np.float64(v[bucket, d]) * values[i]
-            pull[d, i] = 0.0
-        for j in range(m):
-            strength[i, j] = r[fields[i], fields[j]]
         strength[i, i] = 0.0
-    # The innermost loops go over features, side by side in memory, and sum nothing: they vectorise as they are.
-    for i in range(m):
-        for d in range(k):
-            one = scaled[d, i]
-            for j in range(m):
-                pull[d, j] += one * strength[i, j]
+        if fields.size:
+            for j in range(i + 1, m):
+                strength[i, j] = r[min(fields[i], fields[j]), max(fields[i], fields[j])]
+        else:
+            for j in range(i + 1, m):
+                strength[i, j] = r[i, j]
+        for j in range(i + 1, m):
+            strength[j, i] = strength[i, j]
+    # The innermost loop goes over features, side by side in memory, and sums nothing: it vectorises.
     twice = 0.0
     for d in range(k):
+        of = pull[d]
+        of[:m] = 0.0
+        for i in range(m):
+            one, by = scaled[d, i], strength[i]
+            for j in range(m):
+                of[j] += one * by[j]
         for j in range(m):
-            twice += scaled[d, j] * pull[d, j]
+            twice += scaled[d, j] * of[j]
     return linear + 0.5 * twice
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _longest(offsets):  # type: ignore[no-untyped-def]
+def _scratch(offsets, k):  # type: ignore[no-untyped-def]
+    """Arrays for the longest row: ``w``, ``scaled``, ``pull`` and ``strength`` of ``_logit``."""
     longest = 0
     for row in range(offsets.size - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
-    return longest
+    return np.empty(longest), np.empty((k, longest)), np.empty((k, longest)), np.empty((longest, longest))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _predict(z, n, v, r, buckets, values, offsets, fields, alpha, beta, l1, l2):  # type: ignore[no-untyped-def]
-    k, longest = v.shape[1], _longest(offsets)
-    w, scaled, pull = np.empty(longest), np.empty((k, longest)), np.empty((k, longest))
-    strength = np.empty((longest, longest))
+def _predict(z, n, v, r, buckets, values, offsets, fields, settings):  # type: ignore[no-untyped-def]
+    w, scaled, pull, strength = _scratch(offsets, v.shape[1])
     predictions = np.empty(offsets.size - 1)
     for row in range(predictions.size):
         of = slice(offsets[row], offsets[row + 1])
-        predictions[row] = sigmoid(
-            _logit(
-                z, n, v, r, buckets[of], values[of], fields[of], alpha, beta, l1, l2, w, scaled, pull, strength
-            )
+        logit = _logit(
+            z, n, v, r, buckets[of], values[of], fields[of], settings, w, scaled, pull, strength
         )  # fmt: skip
+        predictions[row] = sigmoid(logit)
     return predictions
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _variances(z, n, v, v_n, r, r_n, buckets, values, offsets, fields, alpha, beta, l1, l2, prior, v_prior):  # type: ignore[no-untyped-def]
-    k, longest = v.shape[1], _longest(offsets)
-    w, scaled, pull = np.empty(longest), np.empty((k, longest)), np.empty((k, longest))
-    strength = np.empty((longest, longest))
+def _variances(z, n, v, v_n, r, r_n, buckets, values, offsets, fields, settings, prior, v_prior):  # type: ignore[no-untyped-def]
+    k = v.shape[1]
+    w, scaled, pull, strength = _scratch(offsets, k)
     variances = np.empty(offsets.size - 1)
     for row in range(variances.size):
         of = slice(offsets[row], offsets[row + 1])
         bucket, value, field = buckets[of], values[of], fields[of]
-        _logit(z, n, v, r, bucket, value, field, alpha, beta, l1, l2, w, scaled, pull, strength)
+        _logit(z, n, v, r, bucket, value, field, settings, w, scaled, pull, strength)
         variance = 0.0
         for i in range(bucket.size):
             variance += value[i] ** 2 / (prior + np.float64(n[bucket[i]]))
@@ -107,40 +126,40 @@ def _variances(z, n, v, v_n, r, r_n, buckets, values, offsets, fields, alpha, be
                 slope = 0.0
                 for d in range(k):
                     slope += scaled[d, i] * scaled[d, j]
-                variance += slope**2 / (v_prior + r_n[field[i], field[j]])
+                a, b = (min(field[i], field[j]), max(field[i], field[j])) if field.size else (i, j)
+                variance += slope**2 / (v_prior + r_n[a, b])
         variances[row] = variance
     return variances
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _learn(  # type: ignore[no-untyped-def]
-    z, n, v, v_n, r, r_n, touched, buckets, values, offsets, fields, labels, importance, alpha, beta, l1, l2,
+    z, n, v, v_n, r, r_n, touched, buckets, values, offsets, fields, labels, importance, settings,
     factor_alpha, factor_beta, factor_l2, fake_negative, max_z, max_n,
 ):  # fmt: skip
-    k, longest = v.shape[1], _longest(offsets)
-    w, scaled, pull = np.empty(longest), np.empty((k, longest)), np.empty((k, longest))
-    strength, products = np.empty((longest, longest)), np.empty(longest)
+    alpha, k = settings[0], v.shape[1]
+    w, scaled, pull, strength = _scratch(offsets, k)
+    products = np.empty(w.size)
     predictions = np.empty(offsets.size - 1)
     rejected = 0
     for row in range(predictions.size):
         of = slice(offsets[row], offsets[row + 1])
         bucket, value, field = buckets[of], values[of], fields[of]
         m = bucket.size
-        p = sigmoid(
-            _logit(z, n, v, r, bucket, value, field, alpha, beta, l1, l2, w, scaled, pull, strength)
-        )
+        p = sigmoid(_logit(z, n, v, r, bucket, value, field, settings, w, scaled, pull, strength))
         predictions[row] = p
         scale = importance[row]
         if fake_negative:
             scale *= fake_negative_weight(p, labels[row])
         error = (p - 1.0 if labels[row] else p) * scale
+        # All comparisons with limits are written so that NaN fails, too.
         for i in range(m):
             at = bucket[i]
             gradient = error * value[i]
             before = np.float64(n[at])
             after = before + gradient * gradient
             z_after = np.float64(z[at]) + gradient - (math.sqrt(after) - math.sqrt(before)) / alpha * w[i]
-            if abs(z_after) < max_z and after < max_n:  # written so that NaN fails too
+            if abs(z_after) < max_z and after < max_n:
                 z[at] = z_after
                 n[at] = after
                 touched[at] = 1
@@ -149,8 +168,7 @@ def _learn(  # type: ignore[no-untyped-def]
             for d in range(k):
                 kept = np.float64(v[at, d])
                 gradient = error * value[i] * pull[d, i] + factor_l2 * scale * kept
-                after = np.float64(v_n[at, d]) + gradient * gradient
-                factor = kept - factor_alpha / (factor_beta + math.sqrt(after)) * gradient
+                factor, after = _stepped(kept, np.float64(v_n[at, d]), gradient, factor_alpha, factor_beta)
                 if abs(factor) < MAX_FACTOR and after < max_n:
                     v[at, d] = factor
                     v_n[at, d] = after
@@ -158,24 +176,27 @@ def _learn(  # type: ignore[no-untyped-def]
                 else:
                     rejected += 1
         for i in range(m):
-            for j in range(i + 1, m):
-                products[j] = 0.0
+            products[:m] = 0.0
             for d in range(k):
-                one = error * scaled[d, i]
+                one, others = error * scaled[d, i], scaled[d]
                 for j in range(i + 1, m):
-                    products[j] += one * scaled[d, j]
-            for j in range(i + 1, m):
-                a, b = field[i], field[j]
-                gradient = products[j]
-                after = r_n[a, b] + gradient * gradient
-                weight = r[a, b] - factor_alpha / (factor_beta + math.sqrt(after)) * gradient
-                if abs(weight) < MAX_FACTOR and after < max_n:
-                    r[a, b] = weight
-                    r[b, a] = weight
-                    r_n[a, b] = after
-                    r_n[b, a] = after
-                else:
-                    rejected += 1
+                    products[j] += one * others[j]
+            if field.size:
+                for j in range(i + 1, m):
+                    a, b = min(field[i], field[j]), max(field[i], field[j])
+                    weight, after = _stepped(r[a, b], r_n[a, b], products[j], factor_alpha, factor_beta)
+                    fine = abs(weight) < MAX_FACTOR and after < max_n
+                    r[a, b] = weight if fine else r[a, b]
+                    r_n[a, b] = after if fine else r_n[a, b]
+                    rejected += 0 if fine else 1
+            else:  # the same without the detour by fields, which would keep it from being vectorised
+                weights, squares = r[i], r_n[i]
+                for j in range(i + 1, m):
+                    weight, after = _stepped(weights[j], squares[j], products[j], factor_alpha, factor_beta)
+                    fine = (abs(weight) < MAX_FACTOR) & (after < max_n)
+                    weights[j] = weight if fine else weights[j]
+                    squares[j] = after if fine else squares[j]
+                    rejected += 0 if fine else 1
     return predictions, rejected
 
 
@@ -224,7 +245,8 @@ class FwFM(HashedClassifier):
     v, v_n
         float64[2**bits, factors], or float32: factors, and the sums of their squared gradients.
     r, r_n
-        float64[fields, fields], symmetric: field weights, and the sums of their squared gradients.
+        float64[fields, fields], above and on the diagonal: weights of pairs of fields, and the sums of their
+        squared gradients.
     touched
         uint8[2**bits]: 1 where a bucket changed since ``take_touched``.
     rejected
@@ -255,14 +277,14 @@ class FwFM(HashedClassifier):
         bits: int = 18,
         fields: int = 64,
         factors: int = 4,
-        alpha: float = 0.05,
+        alpha: float = 0.1,
         beta: float = 1.0,
         l1: float = 0.0,
         l2: float = 1.0,
-        factor_alpha: float = 0.05,
-        factor_beta: float = 1.0,
-        factor_l2: float = 0.0,
-        scale: float = 0.1,
+        factor_alpha: float = 0.1,
+        factor_beta: float = 0.01,
+        factor_l2: float = 0.003,
+        scale: float = 0.05,
         seed: int = 0,
         delayed: Delayed = "none",
         storage: Storage = "float64",
@@ -332,7 +354,7 @@ class FwFM(HashedClassifier):
             rows.values,
             rows.offsets,
             self._fields(rows),
-            *self._linear,
+            self._linear,
             self.beta / self.alpha + self.l2,
             self.factor_beta / self.factor_alpha,
         )
@@ -365,7 +387,7 @@ class FwFM(HashedClassifier):
         lengths = np.diff(rows.offsets)
         if lengths.size and lengths.max() > self.fields:
             raise ValueError(f"Expected rows of at most {self.fields} features, got {lengths.max()}")
-        return np.arange(rows.buckets.size) - np.repeat(rows.offsets[:-1], lengths)
+        return np.zeros(0, np.int64)
 
     def _predict_rows(self, rows: Rows) -> NDArray[np.float64]:
         predictions: NDArray[np.float64] = _predict(
@@ -377,7 +399,7 @@ class FwFM(HashedClassifier):
             rows.values,
             rows.offsets,
             self._fields(rows),
-            *self._linear,
+            self._linear,
         )
         return predictions
 
@@ -399,7 +421,7 @@ class FwFM(HashedClassifier):
             self._fields(rows),
             labels,
             weights,
-            *self._linear,
+            self._linear,
             self.factor_alpha,
             self.factor_beta,
             self.factor_l2,

@@ -13,6 +13,7 @@ import orjson
 from streams.bench.systems import SYSTEMS, Plan
 from streams.commands.bench_adopt import adopt
 from streams.commands.bench_broken import broken
+from streams.commands.bench_learners import learners, quality, truth
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
 from streams.commands.simulation import simulate
@@ -35,7 +36,7 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-for command in (adopt, broken, faults, recovery, memory, simulate):
+for command in (adopt, broken, faults, learners, recovery, memory, quality, simulate, truth):
     bench.add_command(command)
 
 

@@ -1,13 +1,10 @@
 import math
-import sys
 from itertools import pairwise
-from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from river import checks
 
 from models.ftrl import FTRLProximal, closed_form
 
@@ -317,16 +314,3 @@ def test_unusable_settings_are_refused(settings):
     """Settings without a finite weight for every state raise."""
     with pytest.raises(ValueError, match="Expected"):
         FTRLProximal(**settings)
-
-
-class UnusedSklearn(ModuleType):
-    """Stands in for scikit-learn, which River's checks import for a data set of multi-output models."""
-
-    datasets = None
-
-
-@pytest.mark.parametrize("delayed", ["none", "fake_negative"])
-def test_rivers_conventions_hold(delayed, monkeypatch):
-    """All of River's own estimator checks pass."""
-    monkeypatch.setitem(sys.modules, "sklearn", UnusedSklearn("sklearn"))
-    checks.check_estimator(FTRLProximal(bits=10, delayed=delayed))
