@@ -241,12 +241,13 @@ class FTRLProximal(HashedClassifier):
         return weights
 
     def variances(self) -> NDArray[np.float64]:
-        """Variance of the weight of every bucket given what was learned, float64[2**bits].
+        """Variance of the weight of every bucket given the examples, float64[2**bits].
 
         The inverse of the diagonal of the Hessian at the mode (Laplace's approximation, Chapelle and Li
         2011): ``n``, whose expectation is the sum of p (1 - p), plus the regularisation of a coordinate
-        that has seen nothing, ``beta / alpha + l2``. An example's weight enters squared, so with weights
-        other than 1 it is a rough guide.
+        that has seen nothing, ``beta / alpha + l2``. It says what the examples leave open. That an online
+        learner wanders about the mode comes on top, more so with a large ``alpha``. An example's weight
+        enters squared, so with weights other than 1 it is a rough guide.
         """
         return 1.0 / (self._prior + self.n.astype(np.float64))
 

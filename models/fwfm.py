@@ -282,7 +282,7 @@ class FwFM(HashedClassifier):
         l1: float = 0.0,
         l2: float = 1.0,
         factor_alpha: float = 0.1,
-        factor_beta: float = 0.01,
+        factor_beta: float = 0.1,
         factor_l2: float = 0.003,
         scale: float = 0.05,
         seed: int = 0,
