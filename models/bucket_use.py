@@ -41,7 +41,8 @@ def bucket_use(
 
     ``fields`` names the m columns of ``tokens``, int64[n, m], and ``buckets``, uint32[n, m].
 
-    >>> use = bucket_use(["a", "b"], np.array([[1, 1], [2, 1]]), np.array([[0, 3], [3, 3]], np.uint32), bits=2)
+    >>> tokens, buckets = np.array([[1, 1], [2, 1]]), np.array([[0, 3], [3, 3]], np.uint32)
+    >>> use = bucket_use(["a", "b"], tokens, buckets, bits=2)
     >>> use.features, use.used, use.collided, use.collided_share
     (3, 2, 2, 0.75)
     """

@@ -10,7 +10,7 @@ import gc
 import math
 import random
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -21,13 +21,15 @@ from river import base
 from models.hashed import HashedClassifier
 
 Check = Callable[[Any], None]
+Features = dict[Hashable, Any]
 
 ODD_VALUES = (
-    math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, -0.0, 10**30, True, None, "", "nan", "x" * 10_000, "\0",
+    math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, -0.0, 10**30, True, None, "", "nan", "x" * 10_000,
+    "\0",
 )  # fmt: skip
 ODD_WEIGHTS = 0.0, -1.0, 1e6, -1e6, 1e308, math.nan, math.inf, -math.inf
 GROWTH_BYTES = 64 * 1024
-"""What Python may keep after thousands of examples; a kilobyte an example would be a thousand times as much."""
+"""What Python may keep of 1,500 examples that were forgotten."""
 
 
 def check_learner(model: base.Classifier) -> None:
@@ -55,7 +57,7 @@ def yield_checks(model: base.Classifier) -> Iterator[Check]:
 def check_odd_values(model: base.Classifier) -> None:
     """Whatever the values are, a prediction is a probability."""
     for i, value in enumerate((*ODD_VALUES, 1.0) * 3):
-        x = {"a": value, "b": 1.0, f"c{i % 5}": ODD_VALUES[i * 5 % len(ODD_VALUES)]}
+        x: Features = {"a": value, "b": 1.0, f"c{i % 5}": ODD_VALUES[i * 5 % len(ODD_VALUES)]}
         _check_probability(model, x)
         model.learn_one(x, bool(i % 3))
         _check_probability(model, x)
@@ -77,7 +79,7 @@ def check_key_order(model: base.Classifier) -> None:
 
 def check_clone(model: base.Classifier) -> None:
     """A clone has learned nothing, and neither's learning shows in the other."""
-    x = {"a": 1.0, "b": "word"}
+    x: Features = {"a": 1.0, "b": "word"}
     fresh = model.predict_proba_one(x)
     for _ in range(5):
         model.learn_one(x, True)
@@ -126,7 +128,10 @@ def check_batches(model: HashedClassifier) -> None:
     expected = whole.learn_many_hashed(buckets, offsets, labels, weights)
     for learner, edges in ((single, range(301)), (cut, (0, 1, 50, 257, 300))):
         actual = np.concatenate(
-            [_learned(learner, start, end, buckets, offsets, labels, weights) for start, end in pairwise(edges)]
+            [
+                _learned(learner, start, end, buckets, offsets, labels, weights)
+                for start, end in pairwise(edges)
+            ]
         )
         assert expected.tobytes() == actual.tobytes()
         _check_same(whole.snapshot(), learner.snapshot())
@@ -138,7 +143,7 @@ def check_batches(model: HashedClassifier) -> None:
 
 
 def check_prediction_before_learning(model: HashedClassifier) -> None:
-    """Learning returns what predicting would have said before (to float32), and predicting changes nothing."""
+    """Learning returns what predicting said before, to float32; predicting changes nothing."""
     buckets, offsets, labels, weights = _rows(model, 60)
     for start, end in pairwise(range(61)):
         before = model.snapshot()
@@ -168,7 +173,7 @@ def check_snapshot(model: HashedClassifier) -> None:
 
 def check_weight_of_zero(model: HashedClassifier) -> None:
     """An example without weight changes no prediction."""
-    x = {"a": 1.0, "b": "word"}
+    x: Features = {"a": 1.0, "b": "word"}
     model.learn_one(x, True)
     before = model.predict_proba_one(x)
     model.learn_one(x, False, 0.0)
@@ -177,7 +182,7 @@ def check_weight_of_zero(model: HashedClassifier) -> None:
 
 def check_retraction(model: HashedClassifier) -> None:
     """An example with a weight below 0 takes one back: p is about where it was before."""
-    x = {"a": 1.0, "b": "word"}
+    x: Features = {"a": 1.0, "b": "word"}
     for i in range(200):
         model.learn_one(x, i % 4 == 0)
     before = model.predict_proba_one(x)[True]
@@ -201,11 +206,11 @@ def check_many_values(model: HashedClassifier) -> None:
     _check_finite(model)
 
 
-def _examples(count: int) -> Iterator[tuple[dict[str, Any], bool]]:
+def _examples(count: int) -> Iterator[tuple[Features, bool]]:
     draw = random.Random(1)
     for _ in range(count):
         names = draw.sample("abcdefgh", draw.randint(0, 8))
-        x: dict[str, Any] = {
+        x: Features = {
             name: draw.choice([draw.gauss(0, 2), draw.choice("xyz"), True, None]) for name in names
         }
         yield x, draw.random() < 0.4
@@ -235,7 +240,7 @@ def _learned(
     )
 
 
-def _check_probability(model: base.Classifier, x: dict[str, Any]) -> None:
+def _check_probability(model: base.Classifier, x: Features) -> None:
     p = model.predict_proba_one(x)
     assert all(0.0 <= share <= 1.0 for share in p.values()), f"Expected probabilities, got {p}"
 

@@ -12,7 +12,10 @@ from streams.commands.table import table
 from streams.simulate.configuration import NAMES, ConfigurationError
 
 if TYPE_CHECKING:
-    from streams.bench import learner_speed, quality, truth
+    from streams.bench.learner_speed import Report as SpeedReport
+    from streams.bench.quality import Report as QualityReport
+    from streams.bench.scores import Interval
+    from streams.bench.truth import Report as TruthReport
 
 LOGS = ("criteo", "talkingdata")
 
@@ -39,10 +42,11 @@ def learners(examples: int, repetitions: int, seed: int, as_json: bool) -> None:
     Wabbit through its Python package, with the prediction read from learning and, as a server would,
     predicting first. All learn the same examples in turn; medians.
     """
-    speed = _needs_extra("learner_speed")
-    runs = repetitions * len(speed.FEATURES) * len(list(speed.contestants()))
+    from streams.bench.learner_speed import FEATURES, contestants, measure
+
+    runs = repetitions * len(FEATURES) * len(list(contestants()))
     with _progress(runs) as bar:
-        report = _with_vw(lambda: speed.measure(examples, repetitions, seed, lambda: bar.update(1)))
+        report = _with_extras(lambda: measure(examples, repetitions, seed, lambda: bar.update(1)))
     click.echo(orjson.dumps(msgspec.to_builtins(report)) if as_json else _speed_table(report))
 
 
@@ -71,13 +75,13 @@ def quality(directory: Path, logs: tuple[str, ...], orders: int, seed: int, as_j
     references', with settings that were chosen on the first half of talkingdata, of which the second half is
     scored. Differences are paired, with 95% intervals.
     """
-    measured = _needs_extra("quality")
     from streams.bench.public_logs import LogError
+    from streams.bench.quality import run, steps
 
     chosen = logs or LOGS
-    with _progress(measured.steps(chosen, orders)) as bar:
+    with _progress(steps(chosen, orders)) as bar:
         try:
-            report = _with_vw(lambda: measured.run(directory, chosen, orders, seed, lambda: bar.update(1)))
+            report = _with_extras(lambda: run(directory, chosen, orders, seed, lambda: bar.update(1)))
         except LogError as error:
             raise click.ClickException(str(error)) from None
     click.echo(orjson.dumps(msgspec.to_builtins(report)) if as_json else _quality_tables(report))
@@ -103,22 +107,17 @@ def truth(name: str, exposures: int, seed: int, as_json: bool) -> None:
     Mean Kullback-Leibler divergence, progressive, of our learners and of River and Vowpal Wabbit, with the
     same features and crosses; Vowpal Wabbit also with every cross of two features.
     """
-    measured = _needs_extra("truth")
-    with _progress(len(list(measured.contestants()))) as bar:
+    from streams.bench.truth import contestants, run
+
+    with _progress(len(list(contestants()))) as bar:
         try:
-            report = _with_vw(lambda: measured.run(name, seed, exposures, lambda: bar.update(1)))
+            report = _with_extras(lambda: run(name, seed, exposures, lambda: bar.update(1)))
         except ConfigurationError as error:
             raise click.UsageError(str(error)) from None
     click.echo(orjson.dumps(msgspec.to_builtins(report)) if as_json else _truth_table(report))
 
 
-def _needs_extra(module: str) -> Any:
-    from importlib import import_module
-
-    return import_module(f"streams.bench.{module}")
-
-
-def _with_vw(work: Callable[[], Any]) -> Any:
+def _with_extras(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except ModuleNotFoundError as error:
@@ -131,7 +130,7 @@ def _progress(length: int) -> Any:
     return click.progressbar(length=length, label="Measuring", file=click.get_text_stream("stderr"))
 
 
-def _speed_table(report: "learner_speed.Report") -> str:
+def _speed_table(report: "SpeedReport") -> str:
     names = list(next(iter(report.costs.values())))
     columns = ["learner"]
     for features in report.costs:
@@ -157,14 +156,14 @@ def _speed_table(report: "learner_speed.Report") -> str:
     return "\n".join([*lines, _versions(report.versions)])
 
 
-def _quality_tables(report: "quality.Report") -> str:
+def _quality_tables(report: "QualityReport") -> str:
     lines = []
     for name, log in report.logs.items():
         orders = "in order of time" if log.orders == 1 else f"{log.orders} orders"
         use = log.bucket_use
         lines += [
-            f"{name}: {log.examples:,} examples, {log.positives:,} positive, {log.features} features, {orders}; "
-            f"{log.interval}",
+            f"{name}: {log.examples:,} examples, {log.positives:,} positive, {log.features} features, "
+            f"{orders}; {log.interval}",
             table(
                 ("learner", "log loss", "low", "high", "RIG", "AUC", "minus best reference", "low", "high"),
                 [
@@ -179,8 +178,8 @@ def _quality_tables(report: "quality.Report") -> str:
                 ],
             ),
             f"best reference: {log.best_reference}",
-            f"{use.features:,} features in {use.used:,} of {use.buckets:,} buckets; {use.collided:,} share one "
-            f"({use.collided_share:.1%} of occurrences)",
+            f"{use.features:,} features in {use.used:,} of {use.buckets:,} buckets; {use.collided:,} share "
+            f"one ({use.collided_share:.1%} of occurrences)",
             "",
         ]
     if report.chosen is not None:
@@ -189,7 +188,7 @@ def _quality_tables(report: "quality.Report") -> str:
     return "\n".join([*lines, _versions(report.versions)])
 
 
-def _truth_table(report: "truth.Report") -> str:
+def _truth_table(report: "TruthReport") -> str:
     rows = [
         (
             learner,
@@ -217,8 +216,8 @@ def _truth_table(report: "truth.Report") -> str:
     )
 
 
-def _digits(interval: Any, digits: int) -> tuple[str, str, str]:
-    return tuple(f"{value:.{digits}f}" for value in (interval.mean, interval.low, interval.high))  # type: ignore[return-value]
+def _digits(interval: "Interval", digits: int) -> list[str]:
+    return [f"{value:.{digits}f}" for value in (interval.mean, interval.low, interval.high)]
 
 
 def _versions(versions: dict[str, str]) -> str:

@@ -16,7 +16,8 @@ def test_it_learns_what_no_linear_model_can():
     random = np.random.default_rng(1)
     words = random.integers(0, 2, (4 * CHUNK, 2))
     labels = words[:, 0] == words[:, 1]
-    rows = (words + [0, 2]).astype(np.uint32).ravel(), np.arange(labels.size + 1) * 2, labels, np.ones(labels.size)
+    buckets = (words + np.array([0, 2])).astype(np.uint32).ravel()
+    rows = buckets, np.arange(labels.size + 1) * 2, labels, np.ones(labels.size)
     late = slice(2 * CHUNK, None)
     deep = DenseNetwork(bits=4).learn_many_hashed(*rows)[late]
     linear = FTRLProximal(bits=4).learn_many_hashed(*rows)[late]

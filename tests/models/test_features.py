@@ -112,7 +112,8 @@ def test_every_bucket_is_inside_the_table():
 def test_a_missing_word_and_an_unseen_one_are_features_like_others(field):
     """A missing word has one bucket, apart from those of words; one that was never seen has its own, too."""
     missing, unseen, other = (
-        context_of({field: key})[CONTEXT.index(field)] for key in (0, stable_key("never seen"), stable_key("x"))
+        context_of({field: key})[CONTEXT.index(field)]
+        for key in (0, stable_key("never seen"), stable_key("x"))
     )
     assert 3 == len({int(missing), int(unseen), int(other)})
 
