@@ -74,7 +74,7 @@ def estimated_features(used: int, bits: int) -> float:
     Linear counting (Whang, Vander-Zanden and Taylor 1990); infinite for a full table.
 
     >>> round(estimated_features(63_212, 17))
-    86385
+    86285
     """
     buckets = 1 << bits
     return math.inf if used >= buckets else -buckets * math.log1p(-used / buckets)

@@ -232,7 +232,10 @@ class FwFM(HashedClassifier):
         L2 strength on the factors of the features at hand.
     scale
         Factors begin uniform in +-``scale``, drawn by seed, bucket and factor, so that the order in which
-        buckets are met has no effect. Field weights begin at 1: a plain factorisation machine.
+        buckets are met has no effect.
+    strength
+        Field weights begin here. From 1, a plain factorisation machine, hundreds of pairs that say nothing
+        would first have to be unlearned; from 0 no factor would ever move.
     seed
         Of the factors.
     delayed, storage
@@ -257,7 +260,7 @@ class FwFM(HashedClassifier):
 
     >>> from models.fwfm import FwFM
 
-    >>> model = FwFM(bits=12, factor_alpha=0.3, l2=0.1)
+    >>> model = FwFM(bits=12)
     >>> for _ in range(500):  # the label is a product: no linear model can tell it
     ...     for a in ("x", "y"):
     ...         for b in ("x", "y"):
@@ -277,14 +280,15 @@ class FwFM(HashedClassifier):
         bits: int = 18,
         fields: int = 64,
         factors: int = 4,
-        alpha: float = 0.1,
+        alpha: float = 0.05,
         beta: float = 1.0,
         l1: float = 0.0,
         l2: float = 1.0,
-        factor_alpha: float = 0.1,
+        factor_alpha: float = 0.07,
         factor_beta: float = 0.1,
         factor_l2: float = 0.003,
         scale: float = 0.05,
+        strength: float = 0.2,
         seed: int = 0,
         delayed: Delayed = "none",
         storage: Storage = "float64",
@@ -300,10 +304,12 @@ class FwFM(HashedClassifier):
             and low <= factor_beta <= high
             and 0.0 <= factor_l2 <= high
             and 0.0 <= scale <= 1.0
+            and 0.0 <= strength <= 1.0
         ):
             raise ValueError(
-                f"Expected factor_alpha and factor_beta from {low} to {high}, factor_l2 from 0 to {high} and "
-                f"scale from 0 to 1, got {factor_alpha}, {factor_beta}, {factor_l2} and {scale}"
+                f"Expected factor_alpha and factor_beta from {low} to {high}, factor_l2 from 0 to {high}, "
+                f"scale and strength from 0 to 1, got {factor_alpha}, {factor_beta}, {factor_l2}, {scale} and "
+                f"{strength}"
             )
         self.bits = bits
         self.fields = fields
@@ -316,6 +322,7 @@ class FwFM(HashedClassifier):
         self.factor_beta = factor_beta
         self.factor_l2 = factor_l2
         self.scale = scale
+        self.strength = strength
         self.seed = seed
         self.delayed: Delayed = delayed
         self.storage: Storage = storage
@@ -323,7 +330,7 @@ class FwFM(HashedClassifier):
         self.n: NDArray[Any] = np.zeros(1 << bits, storage)
         self.v: NDArray[Any] = initial_factors(bits, factors, scale, seed).astype(storage)
         self.v_n: NDArray[Any] = np.zeros((1 << bits, factors), storage)
-        self.r = np.ones((fields, fields))
+        self.r = np.full((fields, fields), strength)
         self.r_n = np.zeros((fields, fields))
         self.touched = np.zeros(1 << bits, np.uint8)
         self.rejected = 0

@@ -18,7 +18,8 @@ class TranscribedFwFM:
         self.z, self.n = np.zeros(1 << model.bits), np.zeros(1 << model.bits)
         self.v = initial_factors(model.bits, model.factors, model.scale, model.seed).copy()
         self.v_n = np.zeros_like(self.v)
-        self.r, self.r_n = np.ones((model.fields, model.fields)), np.zeros((model.fields, model.fields))
+        self.r = np.full((model.fields, model.fields), model.strength)
+        self.r_n = np.zeros_like(self.r)
 
     def weight(self, i):
         model = self.model
@@ -70,7 +71,7 @@ def log_loss(predictions, labels):
 def test_equals_the_transcription():
     """After 1,000 examples predictions and every parameter are the transcription's within 1e-9."""
     rows, offsets, labels = product_rows(1, 1_000)
-    model = FwFM(bits=8, fields=6, factors=3, scale=0.2, seed=5, **LINEAR, **FACTORISED)
+    model = FwFM(bits=8, fields=6, factors=3, scale=0.2, seed=5, strength=0.7, **LINEAR, **FACTORISED)
     transcribed = TranscribedFwFM(model)
     weights = np.random.default_rng(2).choice([1.0, 0.3, 2.0, -0.5], 1_000)
     expected = [transcribed.learn(row, y, w) for row, y, w in zip(rows, labels, weights, strict=True)]
@@ -94,7 +95,7 @@ def test_a_dictionary_learns_what_a_row_learns():
         by_place.learn_many_hashed(buckets, np.array([0, 5]), np.array([label]), np.ones(1))
     assert by_name.z.tobytes() == by_place.z.tobytes()
     assert by_name.v.tobytes() == by_place.v.tobytes()
-    assert sorted(by_name.r[by_name.r != 1.0]) == sorted(by_place.r[by_place.r != 1.0])
+    assert sorted(by_name.r[by_name.r_n != 0.0]) == sorted(by_place.r[by_place.r_n != 0.0])
 
 
 def test_products_are_learned():
@@ -165,7 +166,7 @@ def logit_of(model, row):
 def test_the_variance_of_a_logit_is_by_its_slopes():
     """It is the sum over coordinates of the squared slope, by finite differences, times the variance."""
     rows, offsets, labels = product_rows(7, 400)
-    model = FwFM(bits=8, fields=6, **FACTORISED)
+    model = FwFM(bits=8, fields=6, scale=0.5, strength=1.0, **FACTORISED)
     model.learn_many_hashed(rows.ravel(), offsets, labels, np.ones(400))
     row = rows[0]
     expected = sum(1.0 / (model.beta / model.alpha + model.l2 + model.n[bucket]) for bucket in row)
@@ -219,6 +220,7 @@ def test_rows_longer_than_the_fields_are_refused():
         {"factor_beta": math.nan},
         {"factor_l2": -1.0},
         {"scale": 2.0},
+        {"strength": -0.1},
         {"alpha": 0.0},
         {"storage": "float16"},
     ],

@@ -15,7 +15,7 @@ from streams.cli import main
 
 pytest.importorskip("vowpalwabbit", reason="the extra `bench` is not installed")
 
-QUICK = ("ftrl", "fwfm", "river ftrl", "vw ftrl, shipped settings")
+SAME = ("ftrl", "vw ftrl, shipped settings")
 
 
 def bench(*arguments: str) -> Result:
@@ -52,15 +52,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_all_learn_the_same_buckets() -> None:
-    """FTRL of three makers with the same settings predicts alike: ours and Vowpal Wabbit's to float32."""
+    """FTRL with the same settings predicts alike whether ours or Vowpal Wabbit's, to its float32."""
     random = np.random.default_rng(1)
     buckets = (random.integers(0, 500, (2_000, 6)) + 500 * np.arange(6)).astype(np.uint32)
     labels = random.random(2_000) < np.where(buckets[:, 0] < 250, 0.6, 0.1)
     compared = {each.name: each.prepare(buckets, labels)() for each in contestants.compared(18, None)
-                if each.name in QUICK}  # fmt: skip
+                if each.name in SAME}  # fmt: skip
     gap = np.abs(compared["ftrl"] - compared["vw ftrl, shipped settings"])
     assert gap.max() < 1e-4
-    assert np.abs(compared["ftrl"] - compared["river ftrl"]).mean() < 0.05
 
 
 @pytest.mark.usefixtures("without_dense")
