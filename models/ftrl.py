@@ -174,7 +174,7 @@ class FTRLProximal(HashedClassifier):
     storage
         ``float32`` halves the memory: sums are made in float64 and rounded when they are kept, so a
         coordinate's ``z`` is off by at most 2**-24 of its largest value an update, and ``n`` stops growing
-        where it is 2**24 squared gradients. Of 10,000 examples the tests let no weight be off by 1e-5.
+        where it is 2**24 squared gradients. After 10,000 examples no weight of a test is off by 1e-6.
 
     Attributes
     ----------

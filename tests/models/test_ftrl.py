@@ -327,7 +327,7 @@ def labelled_rows(seed, count=10_000):
 
 @pytest.mark.parametrize("l1", [0.0, 0.5])
 def test_float32_is_close(l1):
-    """Kept as float32, no weight is off by 1e-5 after 10,000 examples; |z| <= l1 gives exactly 0."""
+    """Kept as float32, no weight is off by 1e-6 after 10,000 examples; |z| <= l1 gives exactly 0."""
     rows = labelled_rows(1)
     exact, rounded = (
         FTRLProximal(bits=10, alpha=0.1, l1=l1, storage=storage) for storage in ("float64", "float32")
@@ -335,7 +335,7 @@ def test_float32_is_close(l1):
     for model in (exact, rounded):
         model.learn_many_hashed(*rows)
     assert (np.float32, np.float32) == (rounded.z.dtype, rounded.n.dtype)
-    assert 0.0 < np.abs(exact.weights() - rounded.weights()).max() <= 1e-5
+    assert 0.0 < np.abs(exact.weights() - rounded.weights()).max() <= 1e-6
     assert not rounded.weights()[np.abs(rounded.z) <= l1].any()
 
 
