@@ -308,8 +308,8 @@ class FwFM(HashedClassifier):
         ):
             raise ValueError(
                 f"Expected factor_alpha and factor_beta from {low} to {high}, factor_l2 from 0 to {high}, "
-                f"scale and strength from 0 to 1, got {factor_alpha}, {factor_beta}, {factor_l2}, {scale} and "
-                f"{strength}"
+                f"scale and strength from 0 to 1, "
+                f"got {factor_alpha}, {factor_beta}, {factor_l2}, {scale} and {strength}"
             )
         self.bits = bits
         self.fields = fields
