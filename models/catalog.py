@@ -270,9 +270,12 @@ class Catalog:
 
 def ad_tokens(ad: Ad) -> npt.NDArray[np.int64]:
     """Stable keys of an ad in the order of ``models.features.AD``."""
-    features = (*ad.features, "", "", "", "")[:4]
-    words = (ad.ad_id, ad.campaign_id, ad.category, *features)
-    return np.array([stable_key(word) for word in words], dtype=np.int64)
+    return np.array([stable_key(word) for word in ad_words(ad)], dtype=np.int64)
+
+
+def ad_words(ad: Ad) -> tuple[str, ...]:
+    """What an ad says of itself, in the order of ``models.features.AD``; empty is missing."""
+    return (ad.ad_id, ad.campaign_id, ad.category, *(*ad.features, "", "", "", "")[:4])
 
 
 def _matches(targets: tuple[str, ...], word: str) -> bool:

@@ -5,6 +5,7 @@ is a value of its own. An example's buckets stand in the order of ``FEATURES``: 
 any ad is looked at), the ad, and their crosses.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,20 @@ CROSSED = (
 CROSSES = tuple(f"{ad} x {context}" for ad, context in CROSSED)
 FEATURES = (*CONTEXT, *AD, *CROSSES)
 
+GROUPS = {
+    "baseline": ("bias", "shop"),
+    "place": ("page", "slot", "position", "category"),
+    "situation": ("device", "country", "hour"),
+    "user": ("segment_1", "segment_2", "segment_3", "segment_4", "user"),
+    "history": tuple(name for name in DERIVED if name != "hour"),
+    "ad": AD,
+    "match": CROSSES,
+}
+"""What a person reads; every feature is in one."""
+OTHER = "other"
+"""Group of features that this release does not know."""
+GROUP_OF = {feature: group for group, features in GROUPS.items() for feature in features}
+
 WORDS = tuple(name for name in REQUEST if name not in ("position", "user"))
 """What the shop's words say: a shop has few combinations of them."""
 _WORD_FIELDS = np.array([CONTEXT.index(word) for word in WORDS])
@@ -48,6 +63,19 @@ _FIRST_AD = len(CONTEXT)
 _FIRST_CROSS = len(CONTEXT) + len(AD)
 
 Buckets = npt.NDArray[np.uint32]
+
+
+def by_group(shares: Mapping[str, float]) -> dict[str, float]:
+    """Sums of the features' shares of a logit by group, strongest first; their sum is the logit, too.
+
+    >>> by_group({"bias": -2.0, "ad": 0.5, "campaign": 0.25, "gone": 0.125})
+    {'baseline': -2.0, 'ad': 0.75, 'other': 0.125}
+    """
+    sums: dict[str, float] = {}
+    for feature, share in shares.items():
+        group = GROUP_OF.get(feature, OTHER)
+        sums[group] = sums.get(group, 0.0) + share
+    return dict(sorted(sums.items(), key=lambda item: abs(item[1]), reverse=True))
 
 
 @njit(cache=True)

@@ -95,6 +95,8 @@ class Learner:
         for task, learner in self.tasks.items():
             for model, part in learner.take_parts(kind, self.version, follows):
                 records[f"{task}/{model}/{place}/{part.part}"] = encode_model_record(part)
+            for key, delays in learner.delay_records(self.version):
+                records[f"{task}/{key}"] = encode_model_record(delays)
             for key, progress in learner.reports(self.version):
                 records[f"{task}/progress/{key}"] = encode_model_record(progress)
         self._published_version = self.version

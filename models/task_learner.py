@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.challenger import Challenger
+from models.delays import ConversionDelays
 from models.ftrl import FTRLProximal
 from models.hashing import stable_key
 from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts
 from models.progressive import Progressive
 from models.running_mean import RunningMean
 from schemas.examples import Example
-from schemas.model import LinearWeights, Progress, Task, Weights
+from schemas.model import Delays, LinearWeights, ModelRecord, Progress, Task, Weights
 
 FTRL, RIVER_LR, MEAN = "ftrl", "river-lr", "mean"
 
@@ -37,6 +38,8 @@ class TaskLearner:
             Progressive(RIVER_LR, delayed, challenger_sample, challenger_sample),
             Progressive(MEAN, delayed, challenger_sample),
         ]
+        self.delays = ConversionDelays() if delayed == "fake_negative" else None
+        self._delays_version = -1
         self._ts_ms = 0
         self._unusable = 0
         self._champion_parts: Assembly[Weights] = Assembly()
@@ -57,6 +60,9 @@ class TaskLearner:
         buckets, offsets = to_rows([example.buckets for example in usable])
         labels = np.array([example.label for example in usable], np.bool_)
         weights = np.array([example.weight for example in usable], np.float64)
+        if self.delays is not None:
+            ages_ms = np.array([example.age_ms for example in usable], np.int64)
+            weights = self.delays.weigh(labels, ages_ms, weights)
         predictions = self.champion.learn_many_hashed(buckets, offsets, labels, weights)
         means = self.null_model.learn_many(labels, weights)
         self._overall.update(predictions, labels, weights)
@@ -70,7 +76,7 @@ class TaskLearner:
             return
         challenged = np.array(
             [
-                self.challenger.learn(usable[i].buckets, bool(usable[i].label), usable[i].weight)
+                self.challenger.learn(usable[i].buckets, bool(usable[i].label), float(weights[i]))
                 for i in sample
             ]
         )
@@ -92,6 +98,11 @@ class TaskLearner:
             for linear in self.challenger.take_parts(self.task, kind, version, follows):
                 yield RIVER_LR, linear
 
+    def delay_records(self, version: int) -> Iterator[tuple[str, Delays]]:
+        """End of the key, and the law of delays, where labels are delayed."""
+        if self.delays is not None:
+            yield "delays", self.delays.record(self.task, version)
+
     def reports(self, version: int) -> Iterator[tuple[str, Progress]]:
         """End of the key, and progress."""
         yield FTRL, self._overall.report(self.task, version, self._ts_ms)
@@ -99,7 +110,7 @@ class TaskLearner:
             for progressive in self._sampled:
                 yield f"{progressive.model}/sample", progressive.report(self.task, version, self._ts_ms)
 
-    def take(self, record: Weights | LinearWeights | Progress) -> None:
+    def take(self, record: ModelRecord) -> None:
         """Take the next record of the topic into the state."""
         match record:
             case Weights():
@@ -109,14 +120,20 @@ class TaskLearner:
                 parts = self._challenger_parts.add(record)
                 if parts and self.challenger is not None:
                     self.challenger.restore(parts)
+            case Delays():
+                if self.delays is not None:
+                    self.delays.restore(record)
+                    self._delays_version = record.version
             case Progress():
                 self._reported[record.model, record.scored_share] = record
 
     def versions(self) -> set[int]:
-        """Versions of what was taken; a challenger that the topic does not hold starts anew."""
+        """Versions of what was taken; challenger and delays that the topic does not hold start anew."""
         versions = {self._champion_parts.version}
         if self.challenger is not None and self._challenger_parts.version >= 0:
             versions.add(self._challenger_parts.version)
+        if self._delays_version >= 0:
+            versions.add(self._delays_version)
         return versions
 
     def resume(self) -> None:

@@ -21,7 +21,8 @@ OptionalId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
 """An identifier that may be empty, which means "none"."""
 
 DecisionId = Annotated[str, Meta(max_length=96)]
-"""A decision's identity, ``views-<partition>-<offset>-<slot index>``; empty means "none"."""
+"""A decision's identity, ``views-<partition>-<offset>-<slot index>``, with or without ``-nobody``; empty
+means "none"."""
 
 Label = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
 """A free word of the shop (category, device, segment); empty means "unknown"."""

@@ -32,12 +32,14 @@ class Decision(Struct, frozen=True):
     """
 
     decision_id: str
-    """``views-<partition>-<offset>-<slot index>`` of the page view that asked."""
+    """``views-<partition>-<offset>-<slot index>`` of the page view that asked; with ``-nobody`` behind it
+    where the user had not agreed to a profile."""
     kind: Literal["placement", "promotion"]
     ts_ms: int
     """Event time of the page view that asked."""
     shop_id: str
     user_id: str
+    """Empty where the user had not agreed to a profile; so is the record's key."""
     event_id: str
     """The page view that asked."""
     slot_id: str
@@ -64,6 +66,8 @@ class Decision(Struct, frozen=True):
     """Reason -> candidates that matched the targeting and were then left out."""
     contributions: dict[str, float]
     """Feature -> its share of the logit of the chosen ad."""
+    basis: Literal["personal", "contextual"] = "personal"
+    """``contextual``: nothing that is known of the user was used, because the user had not agreed to it."""
 
 
 decode_decision = Decoder(Decision).decode

@@ -21,6 +21,12 @@ Position = Annotated[int, Meta(ge=0, le=1000)]
 Segments = Annotated[tuple[Label, ...], Meta(max_length=4)]
 """Up to four words of the shop about the user or the visit; each is a feature by its place."""
 
+Purpose = Literal["profile", "personalisation"]
+"""What a user may agree to: that a profile is kept and used, and that this event's decisions go by it."""
+
+Consent = Annotated[tuple[Purpose, ...], Meta(max_length=16)] | None
+"""The purposes that the user has agreed to; empty is none. Absent: what ``consent.when_absent`` says."""
+
 
 class Slot(Struct, frozen=True, gc=False, omit_defaults=True):
     """A place on a page that asks for one decision."""
@@ -52,6 +58,12 @@ class View(Struct, frozen=True, gc=False, omit_defaults=True, tag="view"):
     segments: Segments = ()
     slots: Annotated[tuple[Slot, ...], Meta(max_length=16)] = ()
     """The places that ask for a decision; the index in this list is part of the decision's identity."""
+    anonymous_id: OptionalId = ""
+    """Under which this user was known before the login, where that is another id: what is known of it becomes
+    the user's."""
+    consent: Consent = None
+    """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
+    the event."""
 
 
 class Exposure(Struct, frozen=True, gc=False, omit_defaults=True, tag="exposure"):
@@ -78,6 +90,9 @@ class Exposure(Struct, frozen=True, gc=False, omit_defaults=True, tag="exposure"
     device: Label = ""
     country: Label = ""
     segments: Segments = ()
+    consent: Consent = None
+    """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
+    the event."""
 
     def __post_init__(self) -> None:
         if bool(self.ad_id) == bool(self.promotion_id):
@@ -109,6 +124,12 @@ class Click(Struct, frozen=True, gc=False, omit_defaults=True, tag="click"):
     category: Label = ""
     price_micros: Micros = 0
     """Price of the item, in the shop's base currency; 0 is unknown."""
+    anonymous_id: OptionalId = ""
+    """Under which this user was known before the login, where that is another id: what is known of it becomes
+    the user's."""
+    consent: Consent = None
+    """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
+    the event."""
 
     def __post_init__(self) -> None:
         if self.kind in ("ad", "promotion") and not self.decision_id and not self.exposure_id:
@@ -143,6 +164,12 @@ class Purchase(Struct, frozen=True, gc=False, omit_defaults=True, tag="purchase"
     coupon_id: OptionalId = ""
     discount_micros: Micros = 0
     """What coupons and promotions took off, in ``currency``."""
+    anonymous_id: OptionalId = ""
+    """Under which this user was known before the login, where that is another id: what is known of it becomes
+    the user's."""
+    consent: Consent = None
+    """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
+    the event."""
 
 
 class Refund(Struct, frozen=True, gc=False, omit_defaults=True, tag="refund"):
@@ -156,6 +183,9 @@ class Refund(Struct, frozen=True, gc=False, omit_defaults=True, tag="refund"):
     """What was paid back this time, in ``currency``."""
     shop_id: Id = "main"
     currency: Currency = ""
+    consent: Consent = None
+    """The purposes that the user has agreed to, empty for none; without `profile` nothing personal is kept of
+    the event."""
 
 
 Event = View | Exposure | Click | Purchase | Refund

@@ -16,11 +16,16 @@ class Example(Struct, frozen=True, gc=False):
     """Event time of the exposure (ctr) or the click (cvr)."""
     label: Literal[0, 1]
     weight: float
-    """Importance; below 0 it takes back an earlier example with this label (a refund)."""
+    """Importance; below 0 it takes back an earlier example with this label (a refund).
+
+    Of a cvr negative: how many clicks it stands for at its age.
+    """
     source: Literal["own", "foreign"]
     """Whether Headrace or another system had chosen what was shown."""
     buckets: list[int]
     """The hashed features, in the order of the feature spec."""
+    age_ms: int = 0
+    """Of a cvr example: how long after the click it was taken for a negative, or the order came."""
 
 
 decode_example = Decoder(Example).decode

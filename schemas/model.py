@@ -1,8 +1,8 @@
 """What the learner tells the workers and the analysts; topic `model`, one partition, compacted.
 
 Keys are ``<task>/<model>/snapshot/<part>``, ``<task>/<model>/delta/<number since the snapshot>/<part>``
-and ``<task>/progress/<model>[/sample]``; a snapshot deletes the keys that it makes useless. Arrays are
-little-endian, base64 in JSON.
+``<task>/progress/<model>[/sample]`` and ``<task>/delays``; a snapshot deletes the keys that it makes useless.
+Arrays are little-endian, base64 in JSON.
 """
 
 from typing import Literal
@@ -62,6 +62,17 @@ class LinearWeights(Part, frozen=True, tag="linear"):
     """Iterations of the optimizer."""
 
 
+class Delays(Struct, frozen=True, tag="delays"):
+    """When conversions come, as the learner has seen it at a version (``models.delays``)."""
+
+    task: Task
+    version: int
+    conversions: bytes
+    """float64, one a bin of delays: weight of the conversions that came then."""
+    clicks: bytes
+    """float64, one a bin: clicks that got that old."""
+
+
 class Progress(Struct, frozen=True, tag="progress"):
     """Progressive (predict, then learn) quality of one model since the start of `examples`.
 
@@ -94,7 +105,7 @@ class Progress(Struct, frozen=True, tag="progress"):
     label_sum: float
 
 
-ModelRecord = Weights | LinearWeights | Progress
+ModelRecord = Weights | LinearWeights | Delays | Progress
 
 decode_model_record = Decoder(ModelRecord).decode
 

@@ -9,7 +9,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.decisions import Decision
 from schemas.events import Click, Exposure, Purchase, Refund, View
 from schemas.examples import Example
-from schemas.model import LinearWeights, Progress, Weights
+from schemas.model import Delays, LinearWeights, Progress, Weights
 from schemas.outcomes import Outcome
 
 
@@ -100,8 +100,11 @@ MODEL = Topic(
     cleanup="compact",
     direction="out",
     description="State of the models, and their progressive quality.",
-    key="<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part> or <task>/progress/<model>",
-    messages=(Weights, LinearWeights, Progress),
+    key=(
+        "<task>/<model>/snapshot/<part>, <task>/<model>/delta/<number>/<part>, <task>/progress/<model> or "
+        "<task>/delays"
+    ),
+    messages=(Weights, LinearWeights, Delays, Progress),
 )
 DEAD_LETTERS = Topic(
     name="dead-letters",
@@ -120,6 +123,15 @@ STATE = Topic(
     description="State of each partition as checksummed binary rows, which no other system may rely on.",
     key="binary: kind and identity of a row",
 )
+IDENTITIES = Topic(
+    name="headrace-identities",
+    partitions="input",
+    cleanup="delete",
+    direction="internal",
+    description="What partitions tell each other when an anonymous user logs in: claims, and profiles on "
+    "their way; no other system may rely on it.",
+    key="",
+)
 
 INPUTS = (VIEWS, CLICKS, PURCHASES)
-TOPICS = (*INPUTS, CATALOG, DECISIONS, OUTCOMES, EXAMPLES, MODEL, DEAD_LETTERS, STATE)
+TOPICS = (*INPUTS, CATALOG, DECISIONS, OUTCOMES, EXAMPLES, MODEL, DEAD_LETTERS, STATE, IDENTITIES)

@@ -19,13 +19,13 @@ from mode.supervisors import CrashingSupervisor
 
 from models.catalog import Catalog
 from models.serving import ServingWeights
-from schemas.catalog import decode_entry
 from schemas.model import decode_model_record
-from schemas.topics import CATALOG, DEAD_LETTERS, DECISIONS, EXAMPLES, MODEL, OUTCOMES, Topic
+from schemas.topics import CATALOG, DEAD_LETTERS, DECISIONS, EXAMPLES, IDENTITIES, MODEL, OUTCOMES, Topic
 from streams.adoption.inputs import CONTRACT, open_inputs
 from streams.agents.learn import LearnJob
-from streams.agents.process import ProcessJob
+from streams.agents.process import ProcessJob, WaitingJob
 from streams.agents.sink import SinkJob
+from streams.catalog_topic import UnusableEntryError, entry_of
 from streams.connection import ssl_context
 from streams.delivery.broadcast import Broadcast
 from streams.delivery.clients import new_producer
@@ -135,21 +135,30 @@ def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Se
     weights = ServingWeights("ctr", settings.learning.bits)
     sites = Sites(catalog)
     decisions = Producer(settings)
+
+    def new_job(partition: int, tps: Collection[TP]) -> Job:
+        if {tp.topic for tp in tps} == {IDENTITIES.name}:
+            return WaitingJob()
+        _check_whole(partition, tps, inputs.read)
+        return ProcessJob(partition, settings, app.conf.id, catalog, weights, decisions.client, inputs, sites)
+
     owner = Ownership(
         app,
         group_of=lambda tp: tp.partition,
-        new_job=lambda partition, tps: ProcessJob(
-            _whole(partition, tps, inputs.read), settings, app.conf.id, catalog, weights, decisions.client,
-            inputs, sites,
-        ),
-    )  # fmt: skip
-    _agent(app, inputs.read, owner)
+        new_job=new_job,
+    )
+    _agent(app, (*inputs.read, IDENTITIES), owner)
 
     def learn_catalog(record: ConsumerRecord) -> None:
-        if record.value is None:
-            catalog.remove(record.key.decode())
+        try:
+            key, entry = entry_of(record)
+        except UnusableEntryError as error:
+            logger.error("%s; it is left out: see `headrace check`", error)
+            key, entry = error.key, None
+        if entry is None:
+            catalog.remove(key)
         else:
-            catalog.put(decode_entry(record.value))
+            catalog.put(entry)
 
     def learn_weights(record: ConsumerRecord) -> None:
         if record.value is not None:
@@ -202,15 +211,14 @@ def _agent(app: BatchApp, topics: Sequence[Topic], owner: Ownership) -> None:
             await owner.take(event.value)
 
 
-def _whole(partition: int, tps: Collection[TP], inputs: Sequence[Topic]) -> int:
-    """Check that a worker owns all input topics of a partition number, or none of them."""
+def _check_whole(partition: int, tps: Collection[TP], inputs: Sequence[Topic]) -> None:
+    """Raise where a worker owns some of the input topics of a partition number, and not all of them."""
     missing = {topic.name for topic in inputs} - {tp.topic for tp in tps}
     if missing:
         raise RuntimeError(
             f"partition {partition}: expected all of the input topics, got none of {sorted(missing)}; "
             "they must have the same partition count, and every worker of the group the same version"
         )
-    return partition
 
 
 class Producer(mode.Service):

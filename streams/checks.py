@@ -15,6 +15,7 @@ from schemas.topics import TOPICS, Topic
 from streams.admin import NoBrokerError, open_admin
 from streams.adoption.inputs import CONTRACT, Inputs, expected_topics, open_inputs
 from streams.adoption.mapping import MappingError
+from streams.catalog_topic import unusable
 from streams.connection import connection_options
 from streams.delivery.restore import MissingTopicError
 from streams.packages import packages, pins
@@ -108,6 +109,7 @@ def check_kafka(kafka: Kafka, *, clock: bool, topics: Sequence[Topic] = TOPICS) 
                     )
             if clock:
                 yield check_clock(admin, kafka)
+        yield from check_catalog(kafka)
         yield from check_switches(kafka)
     except NoBrokerError as error:
         yield Finding("broker", *_split([str(error)]))
@@ -117,6 +119,19 @@ def check_kafka(kafka: Kafka, *, clock: bool, topics: Sequence[Topic] = TOPICS) 
             f"refused at {kafka.bootstrap_servers}: {error}",
             "allow this client to list and describe the topics",
         )
+
+
+def check_catalog(kafka: Kafka) -> Iterator[Finding]:
+    """Every entry can be used; nothing where `catalog` cannot be read."""
+    try:
+        entries, faults = asyncio.run(unusable(kafka))
+    except (MissingTopicError, ClientError, TimeoutError):  # its topic's own line says more
+        return
+    if faults:
+        found = f"{len(faults)} of {entries} entries cannot be used, the first: {faults[0]}"
+        yield Finding("catalog", found, "send them again as schemas/README.md has them, or delete their keys")
+    else:
+        yield Finding("catalog", "1 entry" if entries == 1 else f"{entries} entries")
 
 
 def check_switches(kafka: Kafka) -> Iterator[Finding]:

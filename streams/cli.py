@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "streams.commands.explain:explain",
     "init": "streams.commands.init:init",
     "lag": "streams.commands.lag:lag",
+    "model": "streams.commands.model:model",
     "pause": "streams.commands.switches:pause",
     "profile": "streams.commands.profile:profile",
     "query": "streams.commands.query:query",

@@ -10,7 +10,7 @@ from streams.admin import ask, open_admin
 from streams.adoption.inputs import Inputs, expected_topics, open_inputs
 from streams.delivery.restore import open_reader, partition_counts
 from streams.settings import ClickHouse, Kafka, Role, Settings
-from streams.sinks.store import NOT_MADE_YET, RefusedError, UncertainError, open_store
+from streams.sinks.store import NOT_MADE_SO_FAR, NOT_MADE_YET, RefusedError, UncertainError, open_store
 from streams.state.changelog import count_input_partitions
 
 
@@ -53,11 +53,16 @@ async def _check_topics(kafka: Kafka, inputs: Inputs) -> None:
 def _check_store(clickhouse: ClickHouse, has_stored: bool) -> list[str]:
     try:
         with closing(open_store(clickhouse)) as store:
-            store.query("SELECT 1 FROM outcomes LIMIT 0")
+            store.query("SELECT invalid FROM outcomes LIMIT 0")  # the newest column
     except RefusedError as error:
         if error.code in NOT_MADE_YET:
             raise NotReadyError(
                 f"ClickHouse has no tables in {clickhouse.database} yet: run `headrace init` first"
+            ) from None
+        if error.code in NOT_MADE_SO_FAR:
+            raise NotReadyError(
+                f"ClickHouse's tables in {clickhouse.database} are those of an older release: "
+                "run `headrace init`"
             ) from None
         raise NotReadyError(f"{error}: see clickhouse.user, clickhouse.password and its rights") from None
     except UncertainError as error:

@@ -19,13 +19,14 @@ from kafka import KafkaAdminClient
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
-from schemas.topics import INPUTS, STATE, TOPICS
+from schemas.topics import IDENTITIES, INPUTS, STATE, TOPICS
 from streams.admin import open_admin
 from streams.connection import connection_options
 from streams.delivery.clients import COMPRESSION, MAX_BATCH_BYTES, confirm, send
 from streams.delivery.neighbours import remove_dead_members
 from streams.delivery.restore import open_reader, partition_counts, read_from
 from streams.delivery.transaction import Transactions
+from streams.lag import committed_offsets, end_offsets, has_records
 from streams.routing import partition_of
 from streams.settings import Kafka, Settings
 from streams.state.changelog import newest_positions, refused
@@ -111,6 +112,9 @@ def repartition(
         _check_alone(admin, kafka, group_id)
         plan = asyncio.run(_plan(settings, partitions))
         report = Report(plan.before, plan.after)
+        asyncio.run(_fence(kafka, group_id, plan.before))
+        if plan.after != plan.before:
+            _refuse_underway(admin, kafka, group_id)
         _grow(admin, [STATE.name], plan.after)
         asyncio.run(_move(settings, group_id, plan, report, drop_unplaced, progress))
         _grow(admin, INPUT_LIKE, plan.after)
@@ -176,8 +180,6 @@ async def _move(
 ) -> None:
     """Write every row where it belongs, in one transaction."""
     kafka = settings.kafka
-    for partition in range(plan.before):
-        await _fence(Transactions(kafka, f"{group_id}-{partition}", group_id))
     past = await _past(kafka, plan.before)
     await _refuse_unread(kafka, plan, past)
     async with AsyncExitStack() as stack:
@@ -206,10 +208,22 @@ async def _past(kafka: Kafka, partitions: int) -> _Past:
     return _Past(positions, [ends[place] for place in places])
 
 
-async def _fence(owner: Transactions) -> None:
-    """Whatever a worker that is gone, or frozen, has begun: it can commit nothing any more."""
-    await owner.open()
-    await owner.close()
+async def _fence(kafka: Kafka, group_id: str, partitions: int) -> None:
+    """Whatever workers that are gone, or frozen, have begun: they can commit nothing any more."""
+    for partition in range(partitions):
+        owner = Transactions(kafka, f"{group_id}-{partition}", group_id)
+        await owner.open()
+        await owner.close()
+
+
+def _refuse_underway(admin: KafkaAdminClient, kafka: Kafka, group_id: str) -> None:
+    """Raise while a profile is on its way from one partition to another: it is nowhere else."""
+    end = end_offsets(admin, [IDENTITIES])
+    if has_records(kafka, committed_offsets(admin, group_id, list(end)), end):
+        raise RepartitionError(
+            f"On `{IDENTITIES.name}` there is something that no worker has read yet: let workers read to the "
+            "end (`headrace lag`), stop them, and run this again"
+        )
 
 
 def _new_producer(kafka: Kafka, transactional_id: str) -> AIOKafkaProducer:

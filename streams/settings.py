@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 Role = Literal["process", "learn", "sink"]
+WhenAbsent = Literal["all", "profile", "none"]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -108,8 +109,13 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     max_clicks: Count = 200_000
     max_purchases: Count = 100_000
     max_refunds: Count = 100_000
+    max_links: Count = 100_000
+    max_clickers: Count = 100_000
+    """Users who have clicked ads or promotions lately, one row each for every half of `validity.window_s`."""
+    max_repeats: Count = 100_000
+    """Clicks on what the user has clicked before."""
     max_event_ids: Count = 5_000_000
-    write_version: Annotated[int, Meta(ge=1, le=2)] = 2
+    write_version: Annotated[int, Meta(ge=1, le=3)] = 3
     """Version of the rows that are written: an older one until every worker runs the new release."""
 
 
@@ -126,8 +132,26 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
     """Wall time between two versions of the weights."""
     snapshot_every: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Deltas between two snapshots."""
+    negative_sample: Annotated[float, Meta(ge=0.001, le=1)] = 1.0
+    """Share of the exposures without a click that are learned, each with the weight 1 / share."""
     challenger_sample: Share = 0.05
     """Share of the examples that River's challenger sees, drawn by the example's identity."""
+
+
+class Validity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules for invalid traffic, in event time; they rest while `state.write_version` is below 3."""
+
+    min_click_delay_ms: Annotated[int, Meta(ge=0)] = 100
+    """A click sooner after its exposure is nobody's: no sprinter starts within 100 ms of the gun."""
+    clock_tolerance_ms: Annotated[int, Meta(ge=0)] = 1000
+    """A click that is longer before its exposure is invalid, not only without effect."""
+    max_clicks: Annotated[int, Meta(ge=0)] = 10
+    """Clicks on ads and promotions that one user may make inside the window; with one more all of them are
+    invalid; 0 turns the rule off."""
+    window_s: Seconds = 10.0
+    """Windows begin every half of it."""
+    require_page_view: bool = False
+    """Whether clicks of users who have viewed no page are invalid; logs without page views need false."""
 
 
 class Deciding(Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,6 +167,21 @@ class Deciding(Struct, frozen=True, forbid_unknown_fields=True):
     """Share of users who never get a promotion, for ever the same."""
     salt: str = "headrace"
     """Seeds the holdout and the draws; change it to draw anew."""
+
+
+class Consent(Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be done with events whose `consent` says nothing."""
+
+    when_absent: WhenAbsent = "all"
+    """What the user of an event without `consent` has agreed to: `profile` is all but personalisation."""
+
+
+class Identity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Logins, which link who was anonymous to who is known."""
+
+    reclaim_after_s: Seconds = 1800.0
+    """How long after a login (event time) the user's next event with an ``anonymous_id`` asks again for what
+    has come under that since."""
 
 
 class ClickHouse(Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,8 +224,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     kafka: Kafka = field(default_factory=Kafka)
     processing: Processing = field(default_factory=Processing)
     state: State = field(default_factory=State)
+    validity: Validity = field(default_factory=Validity)
     learning: Learning = field(default_factory=Learning)
     deciding: Deciding = field(default_factory=Deciding)
+    consent: Consent = field(default_factory=Consent)
+    identity: Identity = field(default_factory=Identity)
     clickhouse: ClickHouse = field(default_factory=ClickHouse)
     embedded: Embedded = field(default_factory=Embedded)
     adoption: Adoption = field(default_factory=Adoption)

@@ -11,16 +11,14 @@ from datetime import UTC, datetime
 
 import msgspec
 import orjson
-from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from schemas.catalog import Switch, decode_entry, entry_key
+from schemas.catalog import Switch, entry_key
 from schemas.topics import CATALOG
+from streams.catalog_topic import PLACE, UnusableEntryError, entry_of, records
 from streams.delivery.clients import confirm, new_producer, send
-from streams.delivery.restore import count_partitions, read_from
+from streams.delivery.restore import count_partitions
 from streams.settings import Kafka
-
-PLACE = TopicPartition(CATALOG.name, 0)
 
 
 class Pause(Struct, frozen=True):
@@ -61,15 +59,15 @@ async def throw(kafka: Kafka, switches: Iterable[Switch]) -> None:
 
 async def history(kafka: Kafka) -> list[Switch]:
     """Every switching there has been, oldest first; raises as ``throw`` does."""
-    await count_partitions(kafka, CATALOG.name)
-    found: dict[bytes, Switch] = {}
-    async for record in read_from(kafka, PLACE):
-        if record.key is None or not record.key.startswith(b"switch:"):
-            continue
-        found.pop(record.key, None)
-        entry = decode_entry(record.value) if record.value is not None else None
+    found: dict[str, Switch] = {}
+    async for record in records(kafka):
+        try:
+            key, entry = entry_of(record)
+        except UnusableEntryError as error:
+            key, entry = error.key, None
+        found.pop(key, None)
         if isinstance(entry, Switch):
-            found[record.key] = entry
+            found[key] = entry
     return list(found.values())
 
 

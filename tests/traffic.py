@@ -12,7 +12,7 @@ from schemas.catalog import Ad, Campaign, Promotion, Rate, Shop
 from schemas.events import Click, Event, Exposure, Line, Purchase, Refund, Slot, View
 from streams.processor.arrival import Arrival
 from streams.processor.processor import Processor
-from streams.settings import Learning, Processing, Settings
+from streams.settings import Learning, Processing, Settings, Validity
 
 T0_MS = 1_748_851_200_000
 BITS = 10
@@ -29,8 +29,9 @@ SETTINGS = Settings(
         refund_window_s=80,
     ),
     learning=Learning(bits=BITS),
+    validity=Validity(min_click_delay_ms=0, max_clicks=0),
 )
-"""Windows of seconds, so that a test's events close them."""
+"""Windows of seconds, so that a test's events close them; clicks may be as soon and as many as they like."""
 
 CATALOG = (
     Shop("main", "USD", rates=(Rate("EUR", "2025-01-01", 1_100_000),)),

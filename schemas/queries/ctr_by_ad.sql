@@ -16,7 +16,7 @@ FROM
         anyIf(campaign_id, kind = 'exposure') AS shown_campaign_id,
         anyIf(ad_id, kind = 'exposure') AS shown_ad_id,
         countIf(kind = 'click') > 0 AS clicked
-    FROM unique_outcomes
+    FROM valid_outcomes
     WHERE ad_id != ''
     GROUP BY exposure_id
     HAVING countIf(kind = 'exposure') > 0

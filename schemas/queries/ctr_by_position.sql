@@ -13,7 +13,7 @@ FROM
         anyIf(position, kind = 'exposure') AS shown_position,
         countIf(kind = 'click') > 0 AS clicked,
         minIf(delay_ms, kind = 'click') AS click_delay_ms
-    FROM unique_outcomes
+    FROM valid_outcomes
     WHERE ad_id != ''
     GROUP BY exposure_id
     HAVING countIf(kind = 'exposure') > 0

@@ -13,7 +13,7 @@ FROM unique_decisions
 LEFT JOIN
 (
     SELECT decision_id, countIf(kind = 'exposure') > 0 AS exposed, countIf(kind = 'click') > 0 AS clicked
-    FROM unique_outcomes
+    FROM valid_outcomes
     WHERE decision_id != ''
     GROUP BY decision_id
 ) AS became USING (decision_id)

@@ -19,7 +19,7 @@ FROM
         countIf(kind = 'purchase') > 0 AS ordered,
         sumIf(revenue_micros, kind = 'purchase') AS ordered_micros,
         -sumIf(revenue_micros, kind = 'refund') AS refunded_micros
-    FROM unique_outcomes
+    FROM valid_outcomes
     GROUP BY exposure_id
 )
 GROUP BY own, promotion

@@ -25,7 +25,7 @@ FROM
     INNER JOIN
     (
         SELECT decision_id, countIf(kind = 'click') > 0 AS clicked
-        FROM unique_outcomes
+        FROM valid_outcomes
         WHERE decision_id != ''
         GROUP BY decision_id
         HAVING countIf(kind = 'exposure') > 0

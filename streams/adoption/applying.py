@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from schemas.events import Event
-from streams.adoption.mapping import EVENTS, IGNORE, PARTS, Fields, Parts, Rule, TopicMapping
+from streams.adoption.mapping import EVENTS, IGNORE, PARTS, Fields, Parts, Rule, Source, TopicMapping
 from streams.adoption.outline import outline
 from streams.adoption.paths import Getter, Steps, getter, parse
 from streams.adoption.sources import FaultError, Place, Reader, reader
@@ -79,7 +79,7 @@ class TopicRules:
 def used_paths(rule: Rule) -> frozenset[Steps]:
     """The paths that a rule looks at; the first element of a list stands for all."""
     paths: list[str] = [*rule.when, *rule.has]
-    for source in (*rule.fields.values(), *rule.segments):
+    for source in (*rule.fields.values(), *rule.segments, *rule.consent):
         paths += source.paths
     used = {parse(path) for path in paths}
     for parts in (*rule.lines, *rule.slots):
@@ -135,12 +135,8 @@ class _Builder:
         self._parts_field = PARTS.get(rule.event, ("", None))[0]
         parts: tuple[Parts, ...] = getattr(rule, self._parts_field, ()) if self._parts_field else ()
         self._parts = [_PartsReader(each) for each in parts]
-        self._segments = [
-            (lambda value: lambda record, place: value)(source.value)
-            if source.value is not None
-            else reader("segments", source)
-            for source in rule.segments
-        ]
+        self._segments = _word_readers("segments", rule.segments)
+        self._consent = _word_readers("consent", rule.consent)
 
     def build(self, record: Any, place: Place) -> Event:
         """The event; raises ``UnmappableError``."""
@@ -156,6 +152,8 @@ class _Builder:
                 ]
             if self._segments:
                 made["segments"] = [read(record, place) or "" for read in self._segments]
+            if self._consent:
+                made["consent"] = [word for read in self._consent if (word := read(record, place))]
             return msgspec.convert(made, self._struct)
         except FaultError as fault:
             raise UnmappableError(str(fault)) from None
@@ -229,6 +227,16 @@ class _PartsReader:
                 if value is not None:
                     made[name] = value
             yield made
+
+
+def _word_readers(name: str, sources: tuple[Source, ...]) -> list[Reader]:
+    """How the words of a list are read, one source each."""
+    return [
+        (lambda value: lambda record, place: value)(source.value)
+        if source.value is not None
+        else reader(name, source)
+        for source in sources
+    ]
 
 
 def _readers(fields: Fields) -> tuple[dict[str, Any], list[tuple[str, Reader]]]:

@@ -102,7 +102,7 @@ class _Run:
         self._max_ahead_ms = max_ahead_ms
         rules = {topic.name: TopicRules(topic) for topic in mapping.topics}
         self._decode = decoder([rules[place.topic] for place in places])
-        self._merge = EventTimeMerge(len(places))
+        self._merge = EventTimeMerge[Arrival](len(places))
 
     async def read(self, consumer: Any) -> None:
         """Take what there is of partitions that the others do not wait for."""

@@ -20,7 +20,7 @@ PRESENT = 0.9
 """Share of the records in which a required field must be for its source to be certain."""
 UNIQUE = 0.98
 """Share of the records that an identity must tell apart."""
-GIVEN = frozenset({"segments", "slots", "lines", "page", "kind"})
+GIVEN = frozenset({"segments", "slots", "lines", "page", "kind", "consent"})
 """Fields that are not looked for by name."""
 PAGES = frozenset(getattr(Page, "__args__", ()))
 
@@ -61,6 +61,9 @@ class Fields:
         for name in self._struct.__struct_fields__:
             if name not in GIVEN and name != "event_id" and (field := self._by_name(name)):
                 found[name] = field
+        user = found.get("user_id")
+        if user is not None and "anonymous_id" in found and found["anonymous_id"].source == user.source:
+            del found["anonymous_id"]  # the user is the anonymous one
         for name, constant in constants.items():
             found[name] = (
                 self._page(constant, why, found) if name == "page" else _constant(name, constant, why)
@@ -239,7 +242,7 @@ def _convertible(name: str, kind: Any, found: Found, unit: str) -> tuple[Convers
         allowed = (unit or "units",)  # type: ignore[assignment]
         if not unit and not any(type(value) is float or "." in str(value) for value in found.values):
             doubt = "whole numbers throughout: units of the currency, or cents?"
-    elif name in ("event_id", "user_id"):
+    elif name in ("event_id", "user_id", "anonymous_id"):
         allowed = ("text", "digest")
     elif name == "currency":
         allowed = ("text", "upper")

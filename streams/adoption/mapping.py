@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from schemas.events import Click, Event, Exposure, Line, Purchase, Refund, Slot, View
+from schemas.events import Click, Event, Exposure, Line, Purchase, Purpose, Refund, Slot, View
 from schemas.topics import CLICKS, PURCHASES, VIEWS, Topic
 from streams.adoption.conversions import Conversion, conversions_of
 from streams.adoption.paths import PathError, parse
@@ -104,6 +104,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     lines: tuple[Parts, ...] = ()
     slots: tuple[Parts, ...] = ()
     segments: tuple[Source, ...] = ()
+    consent: tuple[Source, ...] = ()
+    """Each is a purpose that the user has agreed to, or empty; without any the record does not say."""
 
 
 class TopicMapping(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -192,7 +194,9 @@ def type_of(struct: type[Struct], name: str) -> Any:
 def _check_rule(rule: Rule, at: str) -> None:
     struct = EVENTS[rule.event]
     parts_field, part = PARTS.get(rule.event, ("", Line))
-    given = {"lines": rule.lines, "slots": rule.slots, "segments": rule.segments}
+    given = {
+        "lines": rule.lines, "slots": rule.slots, "segments": rule.segments, "consent": rule.consent,
+    }  # fmt: skip
     plain = set(struct.__struct_fields__) - set(given)
     for name, value in given.items():
         if value and name not in struct.__struct_fields__:
@@ -202,6 +206,8 @@ def _check_rule(rule: Rule, at: str) -> None:
     _check_fields(rule.fields, struct, plain, at)
     for place, source in enumerate(rule.segments):
         _check_source("segments", source, str, f"{at}.segments[{place}]")
+    for place, source in enumerate(rule.consent):
+        _check_source("consent", source, Purpose | Literal[""], f"{at}.consent[{place}]")
     for place, each in enumerate(given.get(parts_field, ())):
         assert isinstance(each, Parts)
         where = f"{at}.{parts_field}[{place}]"
@@ -261,7 +267,7 @@ def _check_path(path: str, at: str) -> None:
 
 
 def _expect_nothing(rule: Rule, at: str) -> None:
-    if rule.fields or rule.lines or rule.slots or rule.segments:
+    if rule.fields or rule.lines or rule.slots or rule.segments or rule.consent:
         raise MappingError(f"Expected no fields of what is to be ignored - at `{at}`")
     if not rule.when and not rule.has:
         raise MappingError(f"Expected `when` or `has`: a rule that ignores everything - at `{at}`")

@@ -26,6 +26,10 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
         "userid", "customerid", "visitorid", "domainuserid", "userpseudoid", "anonymousid", "clientid",
         "distinctid", "fullvisitorid", "memberid", "accountid", "shopperid", "profileid", "cookieid", "uid",
     ),
+    "anonymous_id": (
+        "anonymousid", "userpseudoid", "domainuserid", "clientid", "fullvisitorid", "visitorid", "cookieid",
+        "deviceid",
+    ),
     "ts_ms": (
         "eventtimestamp", "eventtime", "derivedtstamp", "collectortstamp", "originaltimestamp", "timestamp",
         "timestampms", "tsms", "ts", "occurredat", "eventts", "createdat", "datetime", "time", "sentat",

@@ -2,20 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any
 
+from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from models.catalog import Catalog
 from models.serving import ServingWeights
-from schemas.topics import DEAD_LETTERS, EXAMPLES, OUTCOMES, STATE
+from schemas.topics import DEAD_LETTERS, EXAMPLES, IDENTITIES, OUTCOMES, STATE
 from streams.adoption.inputs import CONTRACT, Inputs
 from streams.delivery.merge import EventTimeMerge
 from streams.delivery.outbox import Outbox
 from streams.delivery.transaction import Transactions
 from streams.delivery.transport import Mark, Rows
-from streams.processor.arrival import Arrival
+from streams.processor.arrival import IDENTITY_PLACE, Arrival, IdentityArrival, decode_identity
 from streams.processor.processor import Processor
 from streams.processor.sites import Sites
 from streams.settings import Settings
@@ -29,7 +30,7 @@ MAX_UNCOMMITTED = 100_000
 
 
 class ProcessJob:
-    """One partition number of the three input topics, with all the state behind it.
+    """One partition number of the three input topics and of identities, with all the state behind it.
 
     Decisions leave at once. Everything else that follows from the events leaves in one transaction with
     the offsets of those events, about once a ``checkpoint_interval_s``; the transaction runs while the
@@ -46,7 +47,7 @@ class ProcessJob:
         self._settings = settings
         self._inputs = inputs
         self._numbers = inputs.numbers
-        self._merge = EventTimeMerge()
+        self._merge = EventTimeMerge[Arrival | IdentityArrival]()
         for number in range(len(inputs.topics)):
             self._merge.mark(number, number in self._numbers.values())
         self._outbox = Outbox(decisions, inputs.decisions, partition, settings.kafka.request_timeout_s)
@@ -74,6 +75,9 @@ class ProcessJob:
         merge, now_s = self._merge, time.monotonic()
         numbers, decode = self._numbers, self._inputs.decode
         for tp, records in rows.items():
+            if tp.topic == IDENTITIES.name:
+                self._add_identities(records)
+                continue
             topic, partition, ahead_ms = numbers[tp.topic], self.partition, self._max_ahead_ms
             merge.add(
                 topic,
@@ -83,17 +87,22 @@ class ProcessJob:
                 ],
             )
         for tp, mark in marks.items():
-            merge.mark(numbers[tp.topic], mark.behind)
+            if tp.topic != IDENTITIES.name:
+                merge.mark(numbers[tp.topic], mark.behind)
         while ready := merge.ready(CHUNK):
+            before = tuple(self.processor.state.offsets)
             self._process(ready)
             self._changed = True
-            self._arrived_at_s = self.progressed_at_s = time.monotonic()
-            self._arrived_stream_ms = self.processor.state.stream_ms
+            self.progressed_at_s = time.monotonic()
+            if before != tuple(self.processor.state.offsets):  # identities carry no time
+                self._arrived_at_s = self.progressed_at_s
+                self._arrived_stream_ms = self.processor.state.stream_ms
             await self._outbox.put(self.processor.output.take_decisions())
             await self._checkpoint_if_due()
             if self.processor.output.uncommitted > MAX_UNCOMMITTED:
                 await self._await_commit()
             await asyncio.sleep(0)
+        self._pass_markers(marks)
         if merge.idle:
             self.progressed_at_s = now_s
             self._tick(now_s)
@@ -113,21 +122,40 @@ class ProcessJob:
         await self._transactions.close()
 
     def full(self) -> Collection[TP]:
-        return [
-            TP(topic.name, self.partition)
-            for number in self._merge.full
-            if (topic := self._inputs.topics[number])
-        ]
+        topics = (*self._inputs.topics, IDENTITIES)
+        return [TP(topic.name, self.partition) for number in self._merge.full if (topic := topics[number])]
 
-    def _process(self, ready: list[Arrival]) -> None:
+    def _add_identities(self, records: Sequence[ConsumerRecord]) -> None:
+        """What other partitions have to say; left where it is while an older release may take over."""
+        if self.processor.links.enabled:
+            self._merge.add(
+                IDENTITY_PLACE, [decode_identity(record.offset, record.value) for record in records]
+            )
+
+    def _pass_markers(self, marks: Mapping[TP, Mark]) -> None:
+        """Remember to be behind the transactions' markers, which are no records and take offsets.
+
+        The next offset would else lie before the topic's beginning, once retention has removed all of it.
+        """
+        state, mark = self.processor.state, marks.get(TP(IDENTITIES.name, self.partition))
+        if mark is None or not self.processor.links.enabled or self._merge.holds(IDENTITY_PLACE):
+            return
+        if mark.position > state.identity_offset:
+            state.identity_offset = mark.position
+            self._changed = True
+
+    def _process(self, ready: list[Arrival | IdentityArrival]) -> None:
         """Process what has an effect; what a mapping says to ignore has been read all the same."""
         if not self._inputs.ignores:
             self.processor.process(ready)
             return
-        self.processor.process([each for each in ready if each.event is not None or each.reason])
+        self.processor.process(
+            [each for each in ready if isinstance(each, IdentityArrival) or each.event or each.reason]
+        )
         offsets = self.processor.state.offsets
         for each in ready:
-            offsets[each.topic] = each.offset + 1
+            if not isinstance(each, IdentityArrival):
+                offsets[each.topic] = each.offset + 1
 
     def _tick(self, now_s: float) -> None:
         """Carry the stream time on: an idle partition is as old as its newest event and the wait since."""
@@ -154,6 +182,10 @@ class ProcessJob:
             (OUTCOMES.name, self.partition): outcomes,
             (EXAMPLES.name, 0): examples,
             (DEAD_LETTERS.name, self.partition): dead_letters,
+            **{
+                (IDENTITIES.name, partition): batch
+                for partition, batch in self.processor.output.take_identities().items()
+            },
         }
         self._changed = False
         self._committed_at_s = time.monotonic()
@@ -178,5 +210,33 @@ class ProcessJob:
             await commit
 
     def _offsets(self) -> dict[TP, int]:
-        offsets = self.processor.state.offsets
-        return {TP(name, self.partition): offsets[number] for name, number in self._numbers.items()}
+        state = self.processor.state
+        offsets = {TP(name, self.partition): state.offsets[number] for name, number in self._numbers.items()}
+        if state.identity_offset:  # else it is to be read from its beginning
+            offsets[TP(IDENTITIES.name, self.partition)] = state.identity_offset
+        return offsets
+
+
+class WaitingJob:
+    """A partition of `headrace-identities` whose events another worker has: it is not read here.
+
+    So it is while workers of a release without that topic are in the group.
+    """
+
+    def __init__(self) -> None:
+        self.progressed_at_s = time.monotonic()
+
+    async def open(self) -> Mapping[TP, int]:
+        return {}
+
+    async def take(self, rows: Rows, marks: Mapping[TP, Mark], generation: int) -> None:
+        self.progressed_at_s = time.monotonic()
+
+    async def finish(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def full(self) -> Collection[TP]:
+        return ()

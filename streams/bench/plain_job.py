@@ -253,5 +253,6 @@ def _outcome(kind: str, cause: str, ts_ms: int, shown: dict[str, str], **fields:
         "revenue_micros": 0,
         "delay_ms": 0,
         "order_id": "",
+        "invalid": "",
     }
     return OUTCOMES.name, outcome | fields

@@ -10,7 +10,7 @@ from kafka import TopicPartition
 from msgspec import Struct
 
 from schemas.topics import INPUTS
-from streams.admin import open_admin
+from streams.admin import ask, open_admin
 from streams.bench.progress import last_report
 from streams.embedded.process import Process
 from streams.lag import committed_offsets
@@ -30,17 +30,24 @@ class Plan(Struct, frozen=True):
     repetitions: int = 3
     seed: int = 1
     partitions: int = 8
+    kafka: bool = False
+    """Over Apache Kafka instead of the embedded broker."""
     warm_up_share: float = 0.0
     """Of the events; 0 measures from the first commit on, since commits come in lumps a second apart."""
     click_window_s: float = 50.0
+    attribution_window_s: float = 300.0
     lateness_s: float = 10.0
     """Of event time, of which a run has minutes: shorter than shipped, so that labels fall due in it."""
 
     def settings(self, bootstrap_servers: str) -> Settings:
-        """The shipped settings, but for the two windows and the broker."""
+        """The shipped settings, but for the three windows and the broker."""
         return Settings(
             kafka=Kafka(bootstrap_servers=bootstrap_servers, partitions=self.partitions),
-            processing=Processing(click_window_s=self.click_window_s, lateness_s=self.lateness_s),
+            processing=Processing(
+                click_window_s=self.click_window_s,
+                attribution_window_s=self.attribution_window_s,
+                lateness_s=self.lateness_s,
+            ),
         )
 
     def events_of(self, system: System) -> int:
@@ -74,9 +81,10 @@ def running(system: System, plan: Plan, settings: Settings, log_path: Path) -> I
             yield Running(process, lambda: last_report(log_path))
             return
         # Watched from outside, by what its transactions have committed.
-        admin = stack.enter_context(open_admin(settings.kafka))
         group_id = f"{settings.kafka.group_id}-process"
         partitions = [TopicPartition(topic.name, p) for topic in INPUTS for p in range(plan.partitions)]
+        ask(settings.kafka, lambda admin: committed_offsets(admin, group_id, partitions))
+        admin = stack.enter_context(open_admin(settings.kafka))
         yield Running(process, lambda: sum(committed_offsets(admin, group_id, partitions).values()))
 
 

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from schemas.events import Exposure, View, decode_view
 from schemas.topics import DECISIONS, EXAMPLES, OUTCOMES, VIEWS
 from streams.admin import NoBrokerError, open_admin
+from streams.bench.faults.bed import Bed, open_bed
 from streams.bench.load import load
 from streams.bench.measure import Measurement, MeasurementError, Sample, measure
 from streams.bench.mix import Mix, generate
 from streams.bench.systems import Plan, Running, System, running
-from streams.embedded.broker import broker
 from streams.embedded.process import Process, ProcessError
 from streams.lag import StalledError, end_offsets, wait_until_read
 from streams.settings import Kafka, Settings
@@ -104,12 +104,12 @@ def run_once(system: System, plan: Plan, mix: Mix) -> Measurement:
     events = plan.events_of(system)
     with (
         tempfile.TemporaryDirectory(prefix="headrace-bench-") as run_dir,
-        broker(Path(run_dir) / "broker") as bootstrap_servers,
+        open_bed(Path(run_dir) / "broker", nodes=1, embedded=not plan.kafka) as bed,
     ):
-        settings = plan.settings(bootstrap_servers)
+        settings = plan.settings(bed.bootstrap_servers)
         asyncio.run(load(settings.kafka, mix))
         with running(system, plan, settings, Path(run_dir) / "system.log") as started:
-            samples = _watch(started, _listener(bootstrap_servers), events, POLL_INTERVAL_S[system])
+            samples = _watch(started, _broker_process(bed), events, POLL_INTERVAL_S[system])
             learned_after_s = _wait_for_learner(settings, started.process) if system == "headrace" else None
         if system != "passthrough":
             _check_results(settings.kafka, mix)
@@ -179,9 +179,11 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _listener(bootstrap_servers: str) -> psutil.Process:
-    """Our child that was told to listen on this port: the broker."""
-    port = bootstrap_servers.rpartition(":")[2]
+def _broker_process(bed: Bed) -> psutil.Process:
+    """The node; or our child that was told to listen on the port."""
+    if bed.cluster is not None:
+        return psutil.Process(bed.cluster.nodes[0].pid)
+    port = bed.bootstrap_servers.rpartition(":")[2]
     return next(child for child in psutil.Process().children() if port in child.cmdline())
 
 

@@ -13,6 +13,8 @@ import orjson
 from streams.bench.systems import SYSTEMS, Plan
 from streams.commands.bench_adopt import adopt
 from streams.commands.bench_broken import broken
+from streams.commands.bench_invalid import invalid
+from streams.commands.bench_labels import cold_start, delays
 from streams.commands.bench_learners import learners, quality, truth
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
@@ -27,6 +29,7 @@ EPILOG = """\b
 Examples:
   headrace bench throughput
   headrace bench throughput --json --repetitions 5
+  headrace bench throughput --kafka
   headrace bench throughput --only headrace --events 100000 --repetitions 1
 """
 
@@ -36,7 +39,9 @@ def bench() -> None:
     """Measure Headrace on this machine."""
 
 
-for command in (adopt, broken, faults, learners, recovery, memory, quality, simulate, truth):
+for command in (
+    adopt, broken, cold_start, delays, faults, invalid, learners, recovery, memory, quality, simulate, truth
+):  # fmt: skip
     bench.add_command(command)
 
 
@@ -69,6 +74,7 @@ for command in (adopt, broken, faults, learners, recovery, memory, quality, simu
     multiple=True,
     help="Measure only this system; may be repeated.",
 )
+@click.option("--kafka", is_flag=True, help="Over one node of Apache Kafka (Java, Maven, a source checkout).")
 @click.option("--keep-going", is_flag=True, help="Go on with the other runs where one fails.")
 @click.option("--json", "as_json", is_flag=True, help="Report as one JSON object on stdout.")
 def throughput(
@@ -77,14 +83,16 @@ def throughput(
     repetitions: int,
     seed: int,
     only: tuple[str, ...],
+    kafka: bool,
     keep_going: bool,
     as_json: bool,
 ) -> None:
     """Events per second of the standard mix, next to plain Faust and to a bare pass-through.
 
-    Each run has an embedded broker of its own, loaded beforehand with the same events. Headrace runs with
-    its shipped settings but for two windows, which are shortened so that labels fall due within the
-    run; your own settings are not used. Start, join and the first tenth of the events are not measured.
+    Each run has a broker of its own, the embedded one unless --kafka is given, loaded beforehand with the
+    same events. Headrace runs with its shipped settings but for three windows, which are shortened so that
+    labels fall due within the run; your own settings are not used. What comes before the first commit is
+    not measured.
     """
     try:
         from streams.bench.throughput import BenchError, run
@@ -99,6 +107,7 @@ def throughput(
         plain_faust_events=plain_faust_events,
         repetitions=repetitions,
         seed=seed,
+        kafka=kafka,
     )
     with click.progressbar(
         length=repetitions * len(plan.systems), label="Measuring", file=click.get_text_stream("stderr")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import orjson
 
+from models.features import by_group
 from streams.commands.store import command_store
 from streams.commands.table import table
 from streams.settings import Settings
@@ -17,7 +18,7 @@ FROM unique_decisions
 WHERE decision_id = {decision_id:String}
 """
 OUTCOMES = """
-SELECT ts, kind, delay_ms, revenue_micros
+SELECT ts, kind, delay_ms, revenue_micros, invalid
 FROM unique_outcomes
 WHERE decision_id = {decision_id:String}
 ORDER BY ts, outcome_id
@@ -56,8 +57,10 @@ def _find(store: Store, decision_id: str) -> dict[str, Any]:
             f"There is no decision {decision_id} (yet); `headrace query recent_decisions` shows the newest"
         )
     outcomes = store.query(OUTCOMES, parameters)
-    return dict(zip(found.columns, found.rows[0], strict=True)) | {
-        "outcomes": [dict(zip(outcomes.columns, row, strict=True)) for row in outcomes.rows]
+    decision = dict(zip(found.columns, found.rows[0], strict=True))
+    return decision | {
+        "contributions_by_group": by_group(decision["contributions"]),
+        "outcomes": [dict(zip(outcomes.columns, row, strict=True)) for row in outcomes.rows],
     }
 
 
@@ -66,17 +69,25 @@ def _page(decision: dict[str, Any]) -> Iterator[str]:
     yield "  {ts} UTC, shop {shop_id}, page {page}, slot {slot_id}, position {position}".format(**decision)
     yield "  chosen: {chosen_id}, campaign {campaign_id}".format(**decision)
     yield "  propensity {propensity:.6f} by policy {policy}".format(**decision)
-    yield "  model version {model_version}".format(**decision)
+    yield "  {basis}, model version {model_version}".format(**decision)
     yield "  record: partition {topic_partition}, offset {topic_offset}".format(**decision)
     yield "\nCandidates"
     yield _indented(table(["id", "p_click", "score_micros", "propensity", "rejected"], _candidates(decision)))
     if decision["contributions"]:
         yield "\nContributions to the logit of {chosen_id}".format(**decision)
+        groups = [[group, f"{share:+.6f}"] for group, share in decision["contributions_by_group"].items()]
+        yield _indented(table(["group", "share"], groups))
+        yield ""
         yield _indented(table(["feature", "share"], _contributions(decision)))
         yield "  p_click = 1 / (1 + exp(-logit)) = {p_click:.6f}".format(**decision)
     yield "\nOutcomes so far"
     outcomes = [
-        [one["ts"], one["kind"], f"{one['delay_ms'] / 1000:.1f}", f"{one['revenue_micros'] / 1e6:.2f}"]
+        [
+            one["ts"],
+            one["kind"] + (f", invalid: {one['invalid']}" if one["invalid"] else ""),
+            f"{one['delay_ms'] / 1000:.1f}",
+            f"{one['revenue_micros'] / 1e6:.2f}",
+        ]
         for one in decision["outcomes"]
     ]
     yield _indented(table(["ts", "kind", "delay_s", "revenue"], outcomes)) if outcomes else "  none"

@@ -6,7 +6,7 @@ import click
 import orjson
 from kafka.errors import KafkaError
 
-from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, MODEL, OUTCOMES, Topic
+from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, IDENTITIES, MODEL, OUTCOMES, Topic
 from streams.admin import NoBrokerError, open_admin
 from streams.commands.inputs import command_inputs
 from streams.lag import behind
@@ -38,15 +38,18 @@ def lag(settings: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(report))
         return
-    click.echo(f"{'role':<10}{'topic':<16}{'behind':>14}{'partitions behind':>20}")
+    click.echo(f"{'role':<10}{'topic':<20}{'behind':>14}{'partitions behind':>20}")
     for role, topics in report.items():
         for topic, found in topics.items():
-            click.echo(f"{role:<10}{topic:<16}{found['behind']:>14,}{found['partitions_behind']:>20}")
+            click.echo(f"{role:<10}{topic:<20}{found['behind']:>14,}{found['partitions_behind']:>20}")
 
 
 def _ask(settings: Settings) -> dict[str, dict[str, Any]]:
     kafka = settings.kafka
-    topics_of_role: dict[Role, tuple[Topic, ...]] = {"process": command_inputs(settings).read, **WRITTEN_FOR}
+    topics_of_role: dict[Role, tuple[Topic, ...]] = {
+        "process": (*command_inputs(settings).read, IDENTITIES),
+        **WRITTEN_FOR,
+    }
     try:
         with open_admin(kafka) as admin:
             return {

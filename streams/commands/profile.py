@@ -1,21 +1,17 @@
 """``headrace profile``: what is known of one user."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 from aiokafka.errors import KafkaError
-from msgspec.structs import replace
 
 from models.profiles import describe
+from streams.commands.reachable import reachable
 from streams.commands.table import table
 from streams.delivery.restore import MissingTopicError
-from streams.embedded.broker import answers, broker
-from streams.embedded.process import ProcessError
-from streams.settings import Kafka, Settings
+from streams.settings import Settings
 from streams.state.lookup import find_profile
 from streams.state.rows import ChangelogError
 
@@ -36,7 +32,7 @@ def profile(settings: Settings, user_id: str, shop_id: str, as_json: bool) -> No
 
     It is read from the state's changelog: a worker need not run.
     """
-    with _reachable(settings) as kafka:
+    with reachable(settings) as kafka:
         try:
             row = find_profile(kafka, shop_id, user_id)
         except (MissingTopicError, ChangelogError) as error:
@@ -50,30 +46,6 @@ def profile(settings: Settings, user_id: str, shop_id: str, as_json: bool) -> No
         raise click.ClickException(f"There is no profile of that user in shop {shop_id} (yet)")
     known = describe(row)
     click.echo(orjson.dumps(known) if as_json else table(["what", "value"], list(_lines(known))))
-
-
-@contextmanager
-def _reachable(settings: Settings) -> Iterator[Kafka]:
-    """The broker that is set; where none answers, that of the last demo."""
-    kafka, data_dir = settings.kafka, Path(settings.embedded.data_dir)
-    if (
-        kafka.encrypted
-        or answers(kafka.bootstrap_servers.split(",")[0])
-        or not (data_dir / "broker").is_dir()
-    ):
-        yield kafka
-        return
-    address = data_dir / "broker.url"
-    if address.is_file():
-        servers = address.read_text().strip()
-        if answers(servers):
-            yield replace(kafka, bootstrap_servers=servers)
-            return
-    try:
-        with broker(data_dir / "broker") as servers:
-            yield replace(kafka, bootstrap_servers=servers)
-    except ProcessError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _lines(known: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -7,9 +7,13 @@ import msgspec
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event, decode_click, decode_purchase, decode_view
 from schemas.topics import INPUTS
+from streams.processor.identities import Claim, Transfer
 
 DECODERS: tuple[Callable[[bytes], Event], ...] = (decode_view, decode_click, decode_purchase)
 """By the topic's place in ``schemas.topics.INPUTS``."""
+
+IDENTITY_PLACE = len(INPUTS)
+"""Of the internal topic that is read beside them."""
 
 
 Decode = Callable[[int, int, int, int, bytes | None, int], "Arrival"]
@@ -36,6 +40,22 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
         """The dead letter that this record becomes."""
         name = self.source or INPUTS[self.topic].name
         return DeadLetter(name, self.partition, self.offset, max(self.ts_ms, 0), reason, self.raw)
+
+
+class IdentityArrival(msgspec.Struct, frozen=True, gc=False):
+    """A record of ``schemas.topics.IDENTITIES``, decoded."""
+
+    offset: int
+    event: Claim | Transfer
+    topic: int = IDENTITY_PLACE
+
+
+def decode_identity(offset: int, value: bytes) -> IdentityArrival:
+    """Decode a record of another partition; raises ``msgspec.DecodeError``: none but ours is there."""
+    return IdentityArrival(offset, _decode_identity(value))
+
+
+_decode_identity = msgspec.json.Decoder(Claim | Transfer).decode
 
 
 def decode(

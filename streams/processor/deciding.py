@@ -12,10 +12,11 @@ from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
 from schemas.events import Slot, View
-from streams.processor.output import Output, encode
+from streams.processor.output import Output, encode, message_key
 from streams.processor.sites import Site
 from streams.processor.tape import NOTHING, Tape
 from streams.settings import Deciding
+from streams.state.rows import NOBODY
 
 PAUSED_POLICY = "paused-1"
 
@@ -30,6 +31,13 @@ class Asked(NamedTuple):
     site: Site
     ranking: int
     """Its number on the tape; ``NOTHING`` where a promotion was asked for."""
+    contextual: bool
+    """Nothing that is known of the user may be used."""
+
+    @property
+    def user_id(self) -> str:
+        """Who asked; empty for nobody."""
+        return "" if self.user == NOBODY else self.view.user_id
 
 
 class Decider:
@@ -54,11 +62,14 @@ class Decider:
     ) -> None:
         """A slot asks for a decision: note what has to be computed for it.
 
-        ``profile`` and ``request`` are the rows of the user and of what is known at the request.
+        ``profile`` and ``request`` are the rows of the user and of what is known at the request. Without a
+        profile (``NOTHING``) the decision is contextual.
         """
+        contextual = profile == NOTHING
         ticket = self._ticket(decision_id) if slot.kind == "ad" else NOTHING
-        ranking = self.tape.request(profile, view.ts_ms, request, site, slot.position, user, ticket)
-        self._asked.append(Asked(decision_id, view, slot, user, site, ranking))
+        key = NOBODY if contextual else user
+        ranking = self.tape.request(profile, view.ts_ms, request, site, slot.position, key, ticket)
+        self._asked.append(Asked(decision_id, view, slot, user, site, ranking, contextual))
 
     def write(self) -> None:
         """Write the decisions on all that was asked, now that the rankings are known."""
@@ -67,7 +78,7 @@ class Decider:
                 decision = self._paused(asked)
             else:
                 decision = self._promotion(asked) if asked.ranking == NOTHING else self._placement(asked)
-            self.output.decisions.append((asked.view.user_id.encode(), decision))
+            self.output.decisions.append((message_key(asked.user_id), decision))
         self._asked.clear()
 
     def _placement(self, asked: Asked) -> bytes:
@@ -109,7 +120,11 @@ class Decider:
     def _promotion(self, asked: Asked) -> bytes:
         """Choose a promotion, or none, for a slot."""
         view = asked.view
-        held_out = is_held_out(asked.user, self.settings.holdout_share, self.settings.salt)
+        # Who is held out stays so without personalisation: that is drawn, and goes by nothing that is known.
+        # Nobody in particular cannot stay anything, and is no part of the experiment.
+        held_out = asked.user != NOBODY and is_held_out(
+            asked.user, self.settings.holdout_share, self.settings.salt
+        )
         request = Request(view.shop_id, asked.slot.slot_id, view.page, view.category)
         matching = self.catalog.promotions(request)
         running = [
@@ -176,11 +191,12 @@ def _asker(asked: Asked, kind: str) -> dict[str, Any]:
         "kind": kind,
         "ts_ms": view.ts_ms,
         "shop_id": view.shop_id,
-        "user_id": view.user_id,
+        "user_id": asked.user_id,
         "event_id": view.event_id,
         "slot_id": slot.slot_id,
         "position": slot.position,
         "page": view.page,
+        "basis": "contextual" if asked.contextual else "personal",
     }
 
 

@@ -2,46 +2,56 @@
 
 Each side may come first: what waits for its partner lies in a pool of the state until event time (stream
 time) says that the partner can no longer come. Nothing here depends on the order of arrival inside the
-lateness horizon, with one exception: of several clicks that a user makes on one exposure the first to
+lateness horizon, with one exception: of several valid clicks that a user makes on one exposure the first to
 arrive counts.
+
+A click that is invalid (``streams.processor.validity``) is passed over as if it had never been: its exposure
+may still be clicked, and becomes a negative if it is not.
 """
 
-from bisect import bisect_right, insort
 from collections.abc import Iterator
 
 import numpy as np
 
 from models.hashing import stable_key
 from schemas.events import Click, Exposure
+from schemas.outcomes import Invalid
+from streams.processor.joined import WAITS, JoinedClicks
 from streams.processor.outcomes import NO_OFFSET, Outcomes
+from streams.processor.repeats import Repeat, Repeats
 from streams.processor.tape import NOTHING, Tape
 from streams.processor.timers import Kind, Timers
-from streams.settings import Processing
+from streams.processor.validity import Validity
+from streams.settings import Settings
 from streams.state.partition import PartitionState
+from streams.state.rows import NOBODY
 
-MAX_KEY = 2**63 - 1
+UNKNOWN = "", ""
+"""Shop and user of a click, where the row that says so has made room for another."""
 
 
 class Joins:
     """The pending requests, exposures and clicks of one partition, and what becomes of them."""
 
     def __init__(
-        self, state: PartitionState, outcomes: Outcomes, tape: Tape, timers: Timers, settings: Processing
+        self, state: PartitionState, outcomes: Outcomes, tape: Tape, timers: Timers, settings: Settings
     ) -> None:
         self.state = state
         self.outcomes = outcomes
         self.tape = tape
         self.timers = timers
-        self.lateness_ms = int(settings.lateness_s * 1000)
-        self.request_window_ms = int(settings.request_window_s * 1000)
-        self.click_window_ms = int(settings.click_window_s * 1000)
-        self.attribution_window_ms = int(settings.attribution_window_s * 1000)
-        self.order_lateness_ms = int(max(settings.order_lateness_s, settings.lateness_s) * 1000)
-        self._clicks_of: dict[int, list[tuple[int, int]]] = {}
-        """By user, time and key of the joined clicks, sorted."""
+        self.validity = Validity(state, tape, timers, settings)
+        self.repeats = Repeats(state)
+        windows = settings.processing
+        self.lateness_ms = int(windows.lateness_s * 1000)
+        self.final_ms = self.validity.final_ms
+        self.request_window_ms = int(windows.request_window_s * 1000)
+        self.click_window_ms = int(windows.click_window_s * 1000)
+        self.joined = JoinedClicks(state, outcomes, tape, timers, self.validity, windows)
         timers.due[Kind.REQUEST] = self._request_due
+        timers.due[Kind.VERDICT] = self._verdict_due
         timers.due[Kind.EXPOSURE] = self._exposure_due
-        timers.due[Kind.CLICK] = self._click_due
+        timers.due[Kind.REPEAT] = self._repeat_due
 
     def requested(self, decision_id: str, ts_ms: int, user: int) -> int:
         """A decision was asked for: a row for what was known then, for the exposure that may follow."""
@@ -61,6 +71,15 @@ class Joins:
             return NOTHING
         return self.state.requests.slot_of[key]
 
+    def unmatched(self, exposure: Exposure, offset: int, user: int) -> None:
+        """There is no such decision of ours: it is forged, or the exposure has come before."""
+        self.state.counters["unmatched_exposures"] += 1
+        if self.validity.active:
+            key = _join_key(user, exposure.decision_id, "")
+            reason: Invalid = "repeated" if key in self.state.exposures.slot_of else "no_decision"
+            self.validity.count(reason)
+            self.outcomes.exposed(exposure, offset, _id(user, exposure.user_id), reason)
+
     def exposed(self, exposure: Exposure, offset: int, user: int, learnable: bool) -> tuple[int, int]:
         """An ad or promotion was shown; returns its key and its row.
 
@@ -70,8 +89,8 @@ class Joins:
         key = _join_key(user, decision_id, exposure.event_id)
         request_offset, request_slot, request_origin = NO_OFFSET, 0, 0
         if decision_id:
-            # The decision is one of ours, so its identity is ``views-<partition>-<offset>-<slot>``.
-            _, place, offset_of_request, index = decision_id.split("-")
+            # The decision is one of ours, so its identity is ``views-<partition>-<offset>-<slot>[-nobody]``.
+            _, place, offset_of_request, index = decision_id.split("-")[:4]
             request_offset, request_slot = int(offset_of_request), int(index)
             request_origin = 0 if int(place) == self.outcomes.partition else int(place) + 1
         slot = self.state.exposures.put(
@@ -79,45 +98,30 @@ class Joins:
             stable_key(exposure.ad_id or exposure.promotion_id), bool(exposure.ad_id), learnable, b"", 0,
             request_origin,
         )  # fmt: skip
-        self.timers.add(exposure.ts_ms + self.click_window_ms + self.lateness_ms, Kind.EXPOSURE, key)
-        self.outcomes.exposed(exposure, offset)
+        self.timers.add(exposure.ts_ms + self.click_window_ms + self.final_ms, Kind.EXPOSURE, key)
+        self.outcomes.exposed(exposure, offset, _id(user, exposure.user_id))
         return key, slot
 
     def meet(self, key: int, exposure: Exposure) -> None:
         """Now that an exposure's features are noted, drop its request, and join a click that came first."""
         if exposure.decision_id:
             self.state.requests.remove(stable_key(exposure.decision_id))
-        if key in self.state.clicks.slot_of:
-            self._join(key, exposure.shop_id, exposure.user_id)
+        click = self.state.clicks.get(key)
+        if click is not None:
+            now_ms, user_id = self.state.stream_ms, _id(int(click["user"]), exposure.user_id)
+            if not self._join(key, exposure.shop_id, user_id, now_ms):
+                self._let_next(key, exposure.shop_id, user_id, now_ms)
 
     def clicked(self, click: Click, offset: int, user: int) -> None:
         """An ad or promotion was clicked; the exposure may be still to come."""
         key = _join_key(user, click.decision_id, click.exposure_id)
-        if key in self.state.clicks.slot_of:
-            return
-        self.state.clicks.put(
-            key, click.ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, False, 0, False, 0, b"", 0, 0, 0, 0
-        )
-        self.timers.add(click.ts_ms + self.lateness_ms, Kind.CLICK, key)
-        if key in self.state.exposures.slot_of:
-            self._join(key, click.shop_id, click.user_id)
-
-    def last_click(self, user: int, ts_ms: int) -> np.void | None:
-        """The user's newest joined click at or before a time and inside the attribution window."""
-        clicks = self._clicks_of.get(user, [])
-        for click_ms, key in reversed(clicks[: bisect_right(clicks, (ts_ms, MAX_KEY))]):
-            if ts_ms - click_ms > self.attribution_window_ms:
-                break
-            if key in self.state.clicks.slot_of:  # else it has made room for another
-                return self.state.clicks[key]
-        return None
-
-    def hold(self, click: np.void, until_ms: int) -> None:
-        """Keep a joined click beyond its window, for the refunds of an order that it earned."""
-        if until_ms > self._click_until_ms(click):
-            click["held_until_ms"] = until_ms
-            self.timers.add(until_ms, Kind.CLICK, int(click["key"]))
-        self.state.clicks.touch(int(click["key"]))
+        now_ms, user_id = self.state.stream_ms, _id(user, click.user_id)
+        self.validity.clicked(click, user, user_id, _clicker(user, key))
+        if key not in self.state.clicks.slot_of:
+            self._put(key, click.ts_ms, user, offset, 0, click.shop_id, user_id, now_ms)
+        elif self.validity.active:
+            repeat = self.repeats.add(click, offset, user, key)
+            self.timers.add(self._repeat_until_ms(repeat, now_ms), Kind.REPEAT, repeat.key)
 
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; the clicks by user are derived anew on the way."""
@@ -125,40 +129,135 @@ class Joins:
         for row in state.requests:
             yield int(row["ts_ms"]) + self.request_window_ms + lateness_ms, Kind.REQUEST, int(row["key"])
         for row in state.exposures:
-            yield int(row["ts_ms"]) + self.click_window_ms + lateness_ms, Kind.EXPOSURE, int(row["key"])
-        self._clicks_of = {}
+            yield int(row["ts_ms"]) + self.click_window_ms + self.final_ms, Kind.EXPOSURE, int(row["key"])
+        self.joined.clear()
         for row in state.clicks:
-            yield self._click_until_ms(row), Kind.CLICK, int(row["key"])
-            if row["exposure_offset"] != NO_OFFSET:
-                insort(self._clicks_of.setdefault(int(row["user"]), []), (int(row["ts_ms"]), int(row["key"])))
+            ts_ms, key = int(row["ts_ms"]), int(row["key"])
+            is_joined = row["exposure_offset"] != NO_OFFSET
+            if not is_joined or ts_ms + self.final_ms >= state.stream_ms:  # else there was a verdict
+                yield ts_ms + self.final_ms, Kind.VERDICT, key
+            if is_joined:
+                yield from self.joined.restored(row)
+        self.repeats.restore()
+        for repeat in self.repeats:
+            if self.validity.active:
+                yield self._repeat_until_ms(repeat, state.stream_ms), Kind.REPEAT, repeat.key
+            else:
+                self.repeats.remove(repeat)
+        yield from self.validity.pending()
 
-    def _join(self, key: int, shop_id: str, user_id: str) -> None:
-        """A click and its exposure are both here: label the exposure, and open the wait for an order."""
+    def _put(
+        self, key: int, ts_ms: int, user: int, offset: int, origin: int, shop_id: str, user_id: str,
+        now_ms: int, credited: bool = False,
+    ) -> bool:  # fmt: skip
+        """Let a click wait for its exposure, or join it; False where it cannot count any more."""
+        self.state.clicks.put(
+            key, ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, False, 0, False, 0, b"", origin, 0, 0, 0
+        )
+        if ts_ms + self.final_ms >= now_ms:
+            self.timers.add(ts_ms + self.final_ms, Kind.VERDICT, key)
+        if key in self.state.exposures.slot_of:
+            return self._join(key, shop_id, user_id, now_ms, credited)
+        if ts_ms + self.final_ms >= now_ms:
+            return True
+        self._lose(self.state.clicks[key], shop_id, user_id)
+        return False
+
+    def _let_next(self, key: int, shop_id: str, user_id: str, now_ms: int, credited: bool = False) -> None:
+        """The place of a click is free: the user's next click on the same may take it."""
+        while (next_ := self.repeats.next(key)) is not None:
+            place = key, next_.ts_ms, next_.user, next_.offset, next_.origin
+            if self._put(*place, shop_id, user_id, now_ms, credited):
+                return
+
+    def _join(self, key: int, shop_id: str, user_id: str, now_ms: int, credited: bool = False) -> bool:
+        """A click and its exposure are both here: label the exposure, and open the wait for an order.
+
+        False where the click is outside the window or known to be invalid; then it is gone. Its rate is
+        looked at only if it is known for good, or the click has the place of one that was ``credited``.
+        """
         exposure, click = self.state.exposures[key], self.state.clicks[key]
         ts_ms = int(click["ts_ms"])
         delay_ms = ts_ms - int(exposure["ts_ms"])
-        if not 0 <= delay_ms <= self.click_window_ms:
+        invalid: Invalid = self.validity.timing(delay_ms)
+        if not invalid and not 0 <= delay_ms <= self.click_window_ms:
             # Outside the window it must not stand in the way of a click inside it.
-            self.state.counters["unmatched_clicks"] += 1
-            self.state.clicks.remove(key)
-            return
-        exposure["clicked"] = 1
+            self._lose(click, shop_id, user_id)
+            return False
         for field in ("request_offset", "request_slot", "request_origin", "shown", "is_ad", "learnable"):
             click[field] = exposure[field]
-        self.tape.join(self.state.exposures.slot_of[key], self.state.clicks.slot_of[key])
         click["exposure_offset"], click["exposure_origin"] = exposure["offset"], exposure["origin"]
+        user = int(click["user"])
+        if not invalid:
+            clicker = _clicker(user, key)
+            if exposure["clicked"] % 2 and self.validity.active:
+                invalid = "repeated"  # the click that counts went with its user, or has made room for another
+            elif ts_ms + self.final_ms < now_ms:
+                invalid = self.validity.verdict(user, clicker, ts_ms)
+            elif credited and self.validity.is_burst(clicker, ts_ms):
+                invalid = "rate"
+        click_at = self.outcomes.place(click)
+        self.outcomes.followed(
+            "click", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid
+        )
+        if invalid:
+            self.validity.count(invalid)
+            self.state.clicks.remove(key)
+            return False
+        self.tape.join(self.state.exposures.slot_of[key], self.state.clicks.slot_of[key])
         self.state.exposures.touch(key)
         self.state.clicks.touch(key)
-        insort(self._clicks_of.setdefault(int(click["user"]), []), (ts_ms, key))
-        self.timers.add(self._click_until_ms(click), Kind.CLICK, key)
-        click_at = f"{self.outcomes.partition_of(click['origin'])}-{click['offset']}"
-        self.outcomes.followed("click", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, delay_ms)
+        self.joined.add(click)
         if exposure["learnable"]:
-            exposure_at = f"{self.outcomes.partition_of(exposure['origin'])}-{exposure['offset']}"
             request_offset, exposed_ms = int(exposure["request_offset"]), int(exposure["ts_ms"])
             features = self.tape.learn_exposure(self.state.exposures.slot_of[key])
-            self.outcomes.example("ctr", f"{exposure_at}-1", exposed_ms, request_offset, features, 1)
-            self.outcomes.example("cvr", f"{click_at}-0", ts_ms, request_offset, features, 0)
+            self.outcomes.example("ctr", self._label(exposure), exposed_ms, request_offset, features, 1)
+            self.joined.await_negative(click)
+        exposure["clicked"] += 1 - exposure["clicked"] % 2
+        return True
+
+    def _credit(self, click: np.void, shop_id: str, user_id: str, invalid: Invalid) -> None:
+        """A click that has counted turns out to be invalid: take back what followed from it."""
+        key, ts_ms, click_at = int(click["key"]), int(click["ts_ms"]), self.outcomes.place(click)
+        exposure = self.state.exposures.get(key)  # None where it has made room for another
+        exposed_ms = ts_ms if exposure is None else int(exposure["ts_ms"])
+        self.validity.count(invalid)
+        cause, delay_ms = f"clicks-{click_at}", ts_ms - exposed_ms
+        self.outcomes.followed("credit", cause, ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid)
+        if click["learnable"]:
+            request_offset = int(click["request_offset"])
+            features = self.tape.learn_click(self.state.clicks.slot_of[key])
+            shown_at = f"{self.outcomes.partition_of(click['exposure_origin'])}-{click['exposure_offset']}"
+            label = f"{shown_at}-1" if exposure is None else self._label(exposure)
+            self.outcomes.example(
+                "ctr", f"{label}-credited", exposed_ms, request_offset, features, 1, weight=-1.0
+            )
+            if click["learnable"] != WAITS:  # the release before learned it at once
+                self.outcomes.example(
+                    "cvr", f"{click_at}-0-credited", ts_ms, request_offset, features, 0, weight=-1.0
+                )
+        if exposure is not None:
+            exposure["clicked"] += 1
+            self.state.exposures.touch(key)
+        self.joined.forget(click)
+
+    def _label(self, exposure: np.void) -> str:
+        """What names the positive example of an exposure; after a credit it is another one."""
+        credits = exposure["clicked"] // 2
+        return f"{self.outcomes.place(exposure)}-1" + (f"-{credits}" if credits else "")
+
+    def _lose(self, click: np.void, shop_id: str, user_id: str) -> None:
+        """What a click names was not shown in the window before it.
+
+        The outcome is the same whether an exposure outside the window is still known or not.
+        """
+        self.state.counters["unmatched_clicks"] += 1
+        if self.validity.active:
+            self.validity.count("no_exposure")
+            self.outcomes.unfounded(
+                f"clicks-{self.outcomes.place(click)}", int(click["ts_ms"]), shop_id, user_id, "no_exposure"
+            )
+        self.state.clicks.remove(int(click["key"]))
 
     def _request_due(self, key: int, deadline_ms: int) -> None:
         self.state.requests.remove(key)
@@ -167,36 +266,80 @@ class Joins:
         exposure = self.state.exposures.fields(key)
         if exposure is not None:
             _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, _, origin, _ = exposure
-            if learnable and not clicked:
-                place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
+            place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
+            if learnable and not clicked % 2 and self.outcomes.keeps_negative(place):
                 number = self.tape.learn_exposure(self.state.exposures.slot_of[key])
-                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0)
+                weight = self.outcomes.negative_weight
+                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0, weight)
             self.state.exposures.remove(key)
 
-    def _click_due(self, key: int, deadline_ms: int) -> None:
+    def _verdict_due(self, key: int, deadline_ms: int) -> None:
         click = self.state.clicks.get(key)
-        if click is None or deadline_ms < self._click_until_ms(click):
-            return  # set before it was joined, held, or for another click: it has a later one
-        if click["exposure_offset"] == NO_OFFSET:
-            self.state.counters["unmatched_clicks"] += 1
+        if click is None or deadline_ms != int(click["ts_ms"]) + self.final_ms:
+            return  # it has gone, and perhaps another has its place
+        user, ts_ms = int(click["user"]), int(click["ts_ms"])
+        is_joined = click["exposure_offset"] != NO_OFFSET
+        clicker = _clicker(user, key)
+        invalid = self.validity.verdict(user, clicker, ts_ms) if is_joined else "no_exposure"
+        if not invalid:
+            return
+        who = self.validity.who(clicker, ts_ms) or UNKNOWN
+        if is_joined:
+            self._credit(click, *who, invalid)
         else:
-            clicks = self._clicks_of[int(click["user"])]
-            clicks.remove((int(click["ts_ms"]), key))
-            if not clicks:
-                del self._clicks_of[int(click["user"])]
-        self.state.clicks.remove(key)
+            self._lose(click, *who)
+        self._let_next(key, *who, deadline_ms, credited=True)
 
-    def _click_until_ms(self, click: np.void) -> int:
-        """Until when a click is kept: for its exposure, or for the orders that it may earn."""
-        if click["exposure_offset"] == NO_OFFSET:
-            return int(click["ts_ms"]) + self.lateness_ms
-        window_ms = self.attribution_window_ms + self.order_lateness_ms
-        return max(int(click["ts_ms"]) + window_ms, int(click["held_until_ms"]))
+    def _repeat_due(self, key: int, deadline_ms: int) -> None:
+        repeat = self.repeats.get(key)
+        if repeat is None:
+            return
+        click = self.state.clicks.get(repeat.click)
+        clicker = _clicker(repeat.user, repeat.click)
+        is_burst = self.validity.is_burst(clicker, repeat.ts_ms)
+        if click is not None and not is_burst and int(click["ts_ms"]) + self.final_ms > deadline_ms:
+            self.timers.add(int(click["ts_ms"]) + self.final_ms, Kind.REPEAT, key)
+            return
+        who = self.validity.who(clicker, repeat.ts_ms)
+        if who is None and click is not None:
+            who = self.validity.who(clicker, int(click["ts_ms"]))
+        shop_id, user_id = who or UNKNOWN
+        cause = f"clicks-{self.outcomes.partition_of(repeat.origin)}-{repeat.offset}"
+        invalid: Invalid = "rate" if is_burst else "repeated"
+        self.validity.count(invalid)
+        if click is None or click["exposure_offset"] == NO_OFFSET:
+            self.outcomes.unfounded(cause, repeat.ts_ms, shop_id, user_id, invalid)
+        else:
+            exposure = self.state.exposures.get(repeat.click)
+            delay_ms = 0 if exposure is None else repeat.ts_ms - int(exposure["ts_ms"])
+            self.outcomes.followed(
+                "click", cause, repeat.ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid
+            )
+        self.repeats.remove(repeat)
+
+    def _repeat_until_ms(self, repeat: Repeat, now_ms: int) -> int:
+        """When a repeated click is looked at: once its rate is known, then once its place is settled."""
+        final_ms = repeat.ts_ms + self.final_ms
+        click = self.state.clicks.get(repeat.click)
+        if click is None or final_ms >= now_ms:
+            return final_ms
+        return max(final_ms, int(click["ts_ms"]) + self.final_ms)
+
+
+def _id(user: int, user_id: str) -> str:
+    """Of a user, as records have it; empty of nobody."""
+    return "" if user == NOBODY else user_id
+
+
+def _clicker(user: int, key: int) -> int:
+    """Whose clicks are counted together: a user's; of nobody, those on the same decision."""
+    return key if user == NOBODY else user
 
 
 def _join_key(user: int, decision_id: str, exposure_id: str) -> int:
     """Key under which a user's click meets the exposure: of our decision, or of another system's choice.
 
-    With the user in it, nobody else's click can take the place of the user's.
+    With the user in it, nobody else's click can take the place of the user's; of nobody's decision the
+    identity alone counts.
     """
     return stable_key(f"own/{decision_id}" if decision_id else f"foreign/{exposure_id}", seed=user)

@@ -17,7 +17,8 @@ from streams.state.partition import PartitionState
 class Orders:
     """The orders and refunds of one partition that are still to have an effect.
 
-    An order is settled ``lateness_s`` after its time, when every click that can have earned it is here. One
+    An order is settled once every click that can have earned it is here and judged: ``lateness_s`` and the
+    window of ``validity`` after its time. One
     that was earned is remembered for ``refund_window_s``: a refund, ``lateness_s`` after its own time, takes
     its revenue back, and once all of it is paid back the label too.
     """
@@ -30,6 +31,7 @@ class Orders:
         self.outcomes = outcomes
         self.timers = timers
         self.lateness_ms = int(settings.lateness_s * 1000)
+        self.final_ms = joins.validity.final_ms
         self.refund_window_ms = int(settings.refund_window_s * 1000)
         # The changelog's first version has no room for what only refunds need.
         self._remembers = state.write_version > 1
@@ -48,7 +50,7 @@ class Orders:
             as_field(purchase.shop_id), as_field(purchase.user_id), as_field(purchase.order_id),
             0, False, 0, 0,
         )  # fmt: skip
-        self.timers.add(purchase.ts_ms + self.lateness_ms, Kind.PURCHASE, key)
+        self.timers.add(purchase.ts_ms + self.final_ms, Kind.PURCHASE, key)
 
     def refunded(self, refund: Refund, offset: int, user: int, amount_micros: int) -> None:
         """An order, or a part of it, was paid back; the order may be still to come."""
@@ -59,6 +61,12 @@ class Orders:
         order = _order_key(user, refund.order_id)
         self.state.refunds.put(key, refund.ts_ms, user, offset, order, amount_micros, 0)
         self.timers.add(refund.ts_ms + self.lateness_ms, Kind.REFUND, key)
+
+    def is_waiting(self, user: int) -> bool:
+        """Whether an order of a user is still to be settled."""
+        orders = self.state.purchases
+        found = np.flatnonzero((orders.rows["user"] == user) & (orders.rows["settled"] == 0))
+        return any(orders.slot_of.get(int(orders.rows["key"][slot])) == slot for slot in found.tolist())
 
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; those that may not be remembered any longer are dropped."""
@@ -95,7 +103,7 @@ class Orders:
     def _settle(self, order: np.void) -> bool:
         """Attribute an order to the user's last click before it inside the window; False if there is none."""
         ts_ms = int(order["ts_ms"])
-        click = self.joins.last_click(int(order["user"]), ts_ms)
+        click = self.joins.joined.last(int(order["user"]), ts_ms)
         if click is None:
             return False
         order["settled"], order["click"] = True, click["key"]
@@ -105,9 +113,9 @@ class Orders:
             ts_ms - int(click["ts_ms"]), int(order["revenue_micros"]), str(order["order_id"]),
         )  # fmt: skip
         click["converted"] += 1
-        self.joins.hold(click, self._until_ms(order))
+        self.joins.joined.hold(click, self._until_ms(order))
         if click["converted"] == 1:
-            self._example(click, f"{place}-1", weight=1.0)
+            self._example(click, f"{place}-1", 1.0, ts_ms)
         return True
 
     def _take_back(self, order: np.void, refund: np.void) -> bool:
@@ -135,21 +143,23 @@ class Orders:
             click["converted"] -= 1
             self.state.clicks.touch(int(click["key"]))
             if click["converted"] == 0:
-                self._example(click, f"{place}-retracted", weight=-1.0)
+                self._example(click, f"{place}-retracted", -1.0, int(order["ts_ms"]))
         return True
 
-    def _example(self, click: np.void, place: str, weight: float) -> None:
+    def _example(self, click: np.void, place: str, weight: float, ordered_ms: int) -> None:
         if click["learnable"]:
+            clicked_ms = int(click["ts_ms"])
             number = self.joins.tape.learn_click(self.state.clicks.slot_of[int(click["key"])])
             self.outcomes.example(
-                "cvr", place, int(click["ts_ms"]), int(click["request_offset"]), number, 1, weight
-            )
+                "cvr", place, clicked_ms, int(click["request_offset"]), number, 1, weight,
+                ordered_ms - clicked_ms,
+            )  # fmt: skip
 
     def _until_ms(self, order: np.void) -> int:
         """Until when an order waits: to be settled, and then to be paid back."""
         # A refund at the end of the window is due in the same millisecond: it goes first.
-        wait_ms = self.refund_window_ms + 1 if order["settled"] else 0
-        return int(order["ts_ms"]) + wait_ms + self.lateness_ms
+        wait_ms = self.refund_window_ms + 1 + self.lateness_ms if order["settled"] else self.final_ms
+        return int(order["ts_ms"]) + wait_ms
 
 
 def _order_key(user: int, order_id: str) -> int:

@@ -18,18 +18,19 @@ from numba import njit
 
 from models.features import CONTEXT, FEATURES, Buckets, context_buckets, join_buckets
 from models.placement import place
-from models.profiles import see_click, see_exposure, see_line, see_purchase, see_refund, see_view
+from models.profiles import PROFILE, see_click, see_exposure, see_line, see_purchase, see_refund, see_view
 from models.serving import ServingWeights
 from streams.processor.sites import Site, Sites
 from streams.settings import Deciding
 from streams.state.partition import PartitionState
+from streams.state.rows import NOBODY
 
 MAX_RESULTS = 4096
 """Rankings, and examples: a chunk of 1,000 events makes some 250, and 500."""
 MAX_SCORES = 32_768
 """Candidates of all rankings together."""
 NOTHING = -1
-"""No ad, no ranking, no exposure."""
+"""No ad, no ranking, no exposure, no profile."""
 
 VIEW, REQUEST, OWN, FOREIGN, CLICK, ORDER, LINE, REFUND, JOIN, LEARN_EXPOSURE, LEARN_CLICK = range(11)
 """The first number of a note: what it asks for. Those behind it are what the method of ``Tape`` takes."""
@@ -74,6 +75,8 @@ class Tape:
         self._p_click, self._propensity = np.zeros(MAX_SCORES), np.zeros(MAX_SCORES)
         self._ecpm_micros, self._reasons = np.zeros(MAX_SCORES, np.int64), np.zeros(MAX_SCORES, np.int64)
         self._buckets = np.zeros((MAX_RESULTS, len(FEATURES)), np.uint32)
+        self._blank = np.zeros(1, PROFILE)
+        """Stands for the profile of whoever has none that may be used."""
 
     def view(self, profile: int, ts_ms: int, day: int, page: int, category: int, price_micros: int) -> None:
         """See ``models.profiles.see_view``."""
@@ -84,6 +87,7 @@ class Tape:
     ) -> int:
         """A slot asked: its context into the row ``request``; with a ``ticket``, the site's ads are ranked.
 
+        Without a ``profile`` (``NOTHING``) the context is that of a user of whom nothing is known.
         Returns the number of the ranking; ``NOTHING`` where the ticket is that.
         """
         if self.rankings == MAX_RESULTS or self._scores + len(site.ids) > MAX_SCORES:
@@ -98,14 +102,18 @@ class Tape:
     def own_exposure(self, profile: int, ts_ms: int, day: int, exposure: int, request: int, ad: int) -> None:
         """What we had chosen was shown: the row ``exposure`` gets the features of the request with the ad.
 
-        ``exposure`` may be ``NOTHING`` (it counts in the profile only), and ``ad`` too (nothing is learned).
+        ``exposure`` may be ``NOTHING`` (it counts in the profile only), ``ad`` too (nothing is learned), and
+        so may ``profile`` (it counts nowhere).
         """
         self._notes += (OWN, profile, ts_ms, day, exposure, request, ad)
 
     def foreign_exposure(
         self, profile: int, ts_ms: int, day: int, exposure: int, site: Site, position: int, user: int, ad: int
     ) -> None:
-        """What another system had chosen was shown: the row gets the features of now with the ad."""
+        """What another system had chosen was shown: the row gets the features of now with the ad.
+
+        Without a ``user`` (``NOBODY``) they are those of a user of whom nothing is known.
+        """
         self._notes += (FOREIGN, profile, ts_ms, day, exposure, site.number, position, user, ad)
 
     def click(
@@ -147,7 +155,7 @@ class Tape:
                 state.exposures.rows, state.clicks.rows, sites.words, sites.spans, sites.candidates,
                 catalog.ads, weights.table, catalog.mask, *self._policy, self._spans, self._placed,
                 self._shares, self._p_click, self._ecpm_micros, self._reasons, self._propensity,
-                self._buckets,
+                self._buckets, self._blank,
             )  # fmt: skip
 
     def ranking(self, number: int) -> Ranking:
@@ -182,6 +190,7 @@ class Tape:
 def _play(  # type: ignore[no-untyped-def]
     notes, profiles, requests, exposures, clicks, words, site_spans, candidates, ads, weights, mask,
     shortlist, temperature, floor, spans, placed, shares, p_click, ecpm_micros, reasons, propensity, buckets,
+    blank,
 ):  # fmt: skip
     context = np.empty(len(CONTEXT), np.uint32)
     at = rankings = end = 0
@@ -193,7 +202,8 @@ def _play(  # type: ignore[no-untyped-def]
         elif kind == REQUEST:
             profile, ts_ms, request, site, position, user, ticket = n[0], n[1], n[2], n[3], n[4], n[5], n[6]
             asked = requests[request].context
-            context_buckets(profiles, profile, words[site], position, user, ts_ms, mask, asked)
+            known, row = (blank, 0) if profile == NOTHING else (profiles, profile)
+            context_buckets(known, row, words[site], position, user, ts_ms, mask, asked)
             at += 8
             if ticket == NOTHING:
                 continue
@@ -211,14 +221,17 @@ def _play(  # type: ignore[no-untyped-def]
             exposure, request, ad = n[3], n[4], n[5]
             if exposure != NOTHING and ad != NOTHING:
                 join_buckets(requests[request].context, ads, ad, mask, exposures[exposure].buckets)
-            see_exposure(profiles, n[0], n[1], n[2], True)
+            if n[0] != NOTHING:
+                see_exposure(profiles, n[0], n[1], n[2], True)
             at += 7
         elif kind == FOREIGN:
             profile, ts_ms, exposure, site, position, user, ad = n[0], n[1], n[3], n[4], n[5], n[6], n[7]
             if ad != NOTHING:
-                context_buckets(profiles, profile, words[site], position, user, ts_ms, mask, context)
+                known, row = (blank, 0) if user == NOBODY else (profiles, profile)
+                context_buckets(known, row, words[site], position, user, ts_ms, mask, context)
                 join_buckets(context, ads, ad, mask, exposures[exposure].buckets)
-            see_exposure(profiles, profile, ts_ms, n[2], False)
+            if profile != NOTHING:
+                see_exposure(profiles, profile, ts_ms, n[2], False)
             at += 9
         elif kind == CLICK:
             see_click(profiles, n[0], n[1], n[2], n[3] != 0, n[4] != 0, n[5], n[6])

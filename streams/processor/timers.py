@@ -7,9 +7,10 @@ from heapq import heapify, heappop, heappush
 
 
 class Kind(IntEnum):
-    """What waits. Due together, an order is settled before it is paid back and before its click goes."""
+    """What waits. Due together, a click is judged before its exposure is labelled and its order settled, and
+    an order is settled before it is paid back and before its click goes."""
 
-    REQUEST, EXPOSURE, PURCHASE, REFUND, CLICK = range(5)
+    REQUEST, VERDICT, EXPOSURE, PURCHASE, REFUND, NEGATIVE, CLICK, REPEAT, CLICKER, LINK = range(10)
 
 
 Timer = tuple[int, Kind, int]

@@ -30,6 +30,8 @@ RETRIABLE_CODES = frozenset(
 
 NOT_MADE_YET = frozenset({60, 81})
 """UNKNOWN_TABLE and UNKNOWN_DATABASE: what `headrace init` makes is not there."""
+NOT_MADE_SO_FAR = frozenset({16, 47})
+"""NO_SUCH_COLUMN_IN_TABLE and UNKNOWN_IDENTIFIER: the newest migrations are still to be applied."""
 
 
 class StoreError(Exception):

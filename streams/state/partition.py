@@ -12,13 +12,18 @@ from streams.state.gathering import Gathering
 from streams.state.pool import Pool
 from streams.state.rows import (
     CLICK,
+    CLICKER,
     COUNTERS,
     EXPOSURE,
+    LINK,
     META,
     META_KEY,
     NEWEST_VERSION,
     PURCHASE,
+    READ,
+    READ_KEY,
     REFUND,
+    REPEAT,
     REQUEST,
     Record,
     decode_rows,
@@ -37,11 +42,16 @@ class PartitionState:
         self.clicks = Pool(b"C", CLICK, caps.max_clicks)
         self.purchases = Pool(b"O", PURCHASE, caps.max_purchases)
         self.refunds = Pool(b"F", REFUND, caps.max_refunds)
+        self.links = Pool(b"L", LINK, caps.max_links)
+        self.clickers = Pool(b"W", CLICKER, caps.max_clickers)
+        self.repeats = Pool(b"D", REPEAT, caps.max_repeats)
         self.event_ids = EventIds(int(processing.duplicate_horizon_s * 1000), caps.max_event_ids)
         self.stream_ms = 0
         """Newest event time seen; ticks carry it on while the partition is idle."""
         self.offsets = [0, 0, 0]
         """Next offset to read, by ``schemas.topics.INPUTS``."""
+        self.identity_offset = 0
+        """Next offset to read of ``schemas.topics.IDENTITIES``; 0: nothing has been read of it."""
         self.inputs = 0
         """Identity of the topics that these are of; 0 is the contract's."""
         self.counters = dict.fromkeys(COUNTERS, 0)
@@ -50,11 +60,13 @@ class PartitionState:
         self.restored = False
         """Whether a changelog was found."""
         self.write_version = caps.write_version
+        self._written_identity_offset = 0
         self._profile_ttl_ms = int(caps.profile_ttl_s * 1000)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        return self.profiles, self.requests, self.exposures, self.clicks, self.purchases, self.refunds
+        waiting = self.requests, self.exposures, self.clicks, self.purchases, self.refunds
+        return self.profiles, *waiting, self.links, self.clickers, self.repeats
 
     def advance(self, stream_ms: int) -> None:
         """Move the stream time on; it must not go back.
@@ -85,6 +97,11 @@ class PartitionState:
         self.event_ids.overflowed = 0
         for pool in self.pools:
             pool.overflowed = 0
+        if self.identity_offset != self._written_identity_offset:
+            self._written_identity_offset = self.identity_offset
+            read = np.zeros(1, READ)
+            read["offset"] = self.identity_offset
+            records.append((READ_KEY, encode_rows(read)[0]))
         meta = np.zeros(1, META)
         counters = [self.counters[name] for name in COUNTERS]
         meta[0] = (self.inputs, self.stream_ms, self.offsets, self.partitions, counters)
@@ -112,6 +129,8 @@ class PartitionState:
         for pool in self.pools:
             pool.load(newest.rows(pool.kind))
         self.event_ids.load([(key, decode_rows(b"I", [value])) for key, value in newest.values(b"I")])
+        for read in newest.rows(b"T"):
+            self.identity_offset = self._written_identity_offset = int(read["offset"])
         for meta in newest.rows(b"M"):
             self.stream_ms = int(meta["stream_ms"])
             self.offsets = meta["offsets"].tolist()

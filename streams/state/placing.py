@@ -13,9 +13,18 @@ import numpy.typing as npt
 
 from models.hashing import stable_key
 from streams.routing import KNOWN, partition_hash
-from streams.state.rows import PURCHASE, Record, Rows, decode_rows, encode_key, encode_rows, layout_version
+from streams.state.rows import (
+    NOBODY,
+    PURCHASE,
+    Record,
+    Rows,
+    decode_rows,
+    encode_key,
+    encode_rows,
+    layout_version,
+)
 
-USER_FIELDS = {b"P": "key", b"R": "user", b"E": "user", b"C": "user", b"O": "user", b"F": "user"}
+USER_FIELDS = {b"P": "key"} | dict.fromkeys((b"R", b"E", b"C", b"O", b"F", b"W", b"D"), "user")
 """By kind, the field that says whose a row is."""
 
 Partitions = npt.NDArray[np.int64]
@@ -40,7 +49,7 @@ class Content:
             if user not in self._hash_of:
                 self._hash_of[user] = partition_hash(user_id)
         users = {user for kind, field in USER_FIELDS.items() for user in self.rows[kind][field].tolist()}
-        self.missing = users.difference(self._hash_of)
+        self.missing = users.difference(self._hash_of, (NOBODY,))
         """Keys of the users whose hash no row holds."""
 
     def learn(self, user: int, user_id: str) -> None:
@@ -89,6 +98,8 @@ def place(content: Content, source: int, before: int, after: int, write_version:
             known = hashes != 0
             strays += int(np.count_nonzero(known & (_partitions(hashes, before) != source)))
             to = np.where(known, _partitions(hashes, after), -1)
+            # Nobody knows where the echo of nobody's decision will come: its row waits where it is.
+            to[~known & (rows[USER_FIELDS[kind]] == NOBODY)] = source
             if kind == b"P" and (learned := rows["partition_hash"] != hashes).any():
                 rows = rows.copy()
                 rows["partition_hash"] = hashes
@@ -97,7 +108,7 @@ def place(content: Content, source: int, before: int, after: int, write_version:
         for key in rows["key"][leaving | dropped].tolist():
             records[source].append((encode_key(kind, key), None))
         for partition in np.unique(to[leaving]).tolist():
-            records[partition] += _records(kind, _moved(rows[to == partition], source, partition))
+            records[partition] += _records(kind, moved(rows[to == partition], source, partition))
         staying = stale & (to == source)
         records[source] += _records(kind, rows[staying])
         moved_rows += int(np.count_nonzero(leaving))
@@ -115,7 +126,7 @@ def _records(kind: bytes, rows: Rows) -> list[Record]:
     return list(zip(keys, encode_rows(rows), strict=True))
 
 
-def _moved(rows: Rows, source: int, partition: int) -> Rows:
+def moved(rows: Rows, source: int, partition: int) -> Rows:
     """Rows as they are written in another partition: their offsets are still those of the old one.
 
     An order of version 1, whose key is its offset, gets a key that no order of another partition has.

@@ -20,9 +20,13 @@ from streams.state.versions import OLDER, downgrade, upgrade
 COUNTERS = (
     "events", "views", "exposures", "clicks", "ad_clicks", "purchases", "refunds", "duplicates", "late",
     "dead_letters", "slots", "decisions", "unmatched_exposures", "unmatched_clicks", "overflowed",
-    "unmatched_refunds",
+    "unmatched_refunds", "contextual", "claims", "transfers", "merges", "invalid_impossible_timing",
+    "invalid_rate", "invalid_no_exposure", "invalid_no_decision", "invalid_repeated", "invalid_no_page_view",
 )  # fmt: skip
 """What a partition counts, exactly once an event."""
+
+NOBODY = 0
+"""In place of a user's key, in rows of whoever has not agreed to a profile."""
 
 META = np.dtype(
     [
@@ -56,7 +60,7 @@ EXPOSURE = np.dtype(
         ("offset", "i8"),
         ("request_offset", "i8"),  # of our decision; -1 for another system's choice
         ("request_slot", "i4"),
-        ("clicked", "u4"),
+        ("clicked", "u4"),  # times that this has changed: odd is clicked, above 1 a click was credited
         ("shown", "i8"),  # stable key of the ad or promotion
         ("is_ad", "u4"),
         ("learnable", "u4"),
@@ -124,6 +128,44 @@ REFUND = np.dtype(
 )
 """A refund that waits out the lateness horizon, so that its order has come and is settled."""
 
+LINK = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the anonymous id
+        ("ts_ms", "i8"),  # of the login that asked for what was known of it
+        ("user", "i8"),
+    ]
+)
+"""A login that need not ask again for a while."""
+
+READ = np.dtype([("key", "i8"), ("offset", "i8")])
+"""Next offset to read of `headrace-identities`; there is one such row, with key 0."""
+
+CLICKER = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the pane
+        ("ts_ms", "i8"),  # beginning of the pane
+        ("user", "i8"),
+        ("clicks", "i8"),  # on ads and promotions
+        ("shop_id", "U64"),
+        ("user_id", "U64"),
+    ],
+    align=True,
+)
+"""How often a user has clicked within a pane of time, half a window of `validity`, until it is judged."""
+
+REPEAT = np.dtype(
+    [
+        ("key", "i8"),  # of the user with the event's id
+        ("ts_ms", "i8"),
+        ("user", "i8"),
+        ("offset", "i8"),
+        ("click", "i8"),  # key of the click that is in its place
+        ("origin", "u2"),
+    ],
+    align=True,
+)
+"""A click on what the user has clicked already, until there is a verdict on that click."""
+
 EVENT_ID = np.dtype([("key", "i8"), ("ts_ms", "i8")])
 """An event id that was seen; many of them make one changelog record."""
 
@@ -139,13 +181,17 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    b"M": Kind("positions", META, 2),
+    b"M": Kind("positions", META, 3),
     b"P": Kind("profiles", PROFILE, 1),
     b"R": Kind("requests", REQUEST, 1),
     b"E": Kind("exposures", EXPOSURE, 2),
     b"C": Kind("clicks", CLICK, 2),
     b"O": Kind("orders", PURCHASE, 2),
     b"F": Kind("refunds", REFUND, 2),
+    b"L": Kind("links", LINK, 3),
+    b"T": Kind("identity positions", READ, 3),
+    b"W": Kind("clickers", CLICKER, 3),
+    b"D": Kind("repeated clicks", REPEAT, 3),
     b"I": Kind("event ids", EVENT_ID, 1),
 }
 NEWEST_VERSION = max(kind.version for kind in KINDS.values())
@@ -173,6 +219,10 @@ def encode_key(kind: bytes, key: int) -> bytes:
 
 META_KEY = encode_key(b"M", 0)
 """Of a partition's one row of positions and counters."""
+
+
+READ_KEY = encode_key(b"T", 0)
+"""Of a partition's one row of how far it has read `headrace-identities`."""
 
 
 def encode_rows(rows: Rows) -> list[bytes]:

@@ -65,6 +65,16 @@ def carry_if_zero(*fields: str) -> Migration:
 
 _META_1 = np.dtype([("key", "i8"), ("stream_ms", "i8"), ("offsets", "i8", (3,)), ("counters", "i8", (15,))])
 
+_META_2 = np.dtype(
+    [
+        ("key", "i8"),
+        ("stream_ms", "i8"),
+        ("offsets", "i8", (3,)),
+        ("partitions", "i8"),
+        ("counters", "i8", (16,)),
+    ]
+)
+
 _EXPOSURE_1 = np.dtype(
     [
         ("key", "i8"),
@@ -116,7 +126,7 @@ _PURCHASE_1 = np.dtype(
 
 OLDER: dict[bytes, tuple[Older, ...]] = {
     # The number of partitions is not known of a changelog that never said it, and an older release asks not.
-    b"M": (Older(1, _META_1, carry, carry),),
+    b"M": (Older(1, _META_1, carry, carry), Older(2, _META_2, carry, carry)),
     # Before `headrace repartition` no row came from another partition.
     b"E": (Older(1, _EXPOSURE_1, carry, carry_if_zero("origin", "request_origin")),),
     b"C": (Older(1, _CLICK_1, carry, carry_if_zero("origin", "exposure_origin", "request_origin")),),

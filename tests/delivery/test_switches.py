@@ -9,7 +9,7 @@ from delivery.bed import Bed
 from delivery.conftest import PARTITIONS
 
 from schemas.catalog import Switch
-from schemas.topics import DECISIONS, VIEWS
+from schemas.topics import CATALOG, DECISIONS, VIEWS
 from streams.bench.faults.log import records_of
 from streams.delivery.clients import confirm, new_producer, send
 from streams.processor.deciding import PAUSED_POLICY
@@ -22,6 +22,7 @@ VIEW = {
     "type": "view", "user_id": "u1", "page": "home",
     "slots": [{"slot_id": "home-top", "kind": "ad", "position": 1}],
 }  # fmt: skip
+NO_ENTRY = b'{"type": "ad", "ad_id": 5'
 
 
 @pytest.fixture
@@ -31,8 +32,12 @@ def broker_fixture() -> str:
 
 
 def test_a_switch_takes_effect_on_every_worker_that_runs(shop: Bed) -> None:
-    """All partitions of both pause and go on again, without a restart; every page view has its answer."""
+    """All partitions of both pause and go on again, without a restart; every page view has its answer.
+
+    What is no entry, on the same topic, before they start and while they run, is left out.
+    """
     numbers = count()
+    asyncio.run(_send(shop, CATALOG.name, 0, b"ad:main:a1", NO_ENTRY))
     workers = [shop.start("-m", "streams", "worker", "--roles", "process") for _ in range(2)]
     shop.wait_for(lambda: len(workers) == len(shop.members()), *workers)
 
@@ -45,6 +50,7 @@ def test_a_switch_takes_effect_on_every_worker_that_runs(shop: Bed) -> None:
         shop.wait_for(ask_all, *workers)
 
     ask_until(paused=False)
+    asyncio.run(_send(shop, CATALOG.name, 0, b"?", NO_ENTRY))
     for number, stop in enumerate([True, False]):
         asyncio.run(throw(shop.settings.kafka, [Switch(f"s{number}", stop, "me", "a test", TS_MS)]))
         ask_until(paused=stop)
@@ -67,9 +73,13 @@ def _decisions(shop: Bed) -> dict[int, list[dict]]:
 
 async def _view_everywhere(shop: Bed, number: int) -> None:
     """A page view in each partition."""
-    producer = new_producer(shop.settings.kafka)
-    await producer.start()
     for partition in range(PARTITIONS):
         value = orjson.dumps(VIEW | {"event_id": f"e{partition}-{number}", "ts_ms": TS_MS + number})
-        await confirm(await send(producer, VIEWS.name, partition, [(b"u1", value)]), 10.0)
+        await _send(shop, VIEWS.name, partition, b"u1", value)
+
+
+async def _send(shop: Bed, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+    producer = new_producer(shop.settings.kafka)
+    await producer.start()
+    await confirm(await send(producer, topic, partition, [(key, value)]), 10.0)
     await producer.stop()

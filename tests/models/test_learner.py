@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from models import parts
+from models.delays import ConversionDelays
 from models.learner import Learner
 from models.serving import DECIMALS, ServingWeights
 from models.task_learner import to_rows
@@ -29,6 +30,7 @@ def examples_of(seed, count, bits=5):
             weight=float(random.choice([1.0, 1.0, 0.25, 0.0])),
             source="own",
             buckets=random.integers(0, 1 << bits, random.integers(1, 9)).tolist(),
+            age_ms=int(random.choice([0, 1_000_000, 86_400_000, 400_000_000])),
         )
         for i in range(count)
     ]
@@ -44,6 +46,7 @@ def state(learner):
             models.challenger.model.intercept,
             models.challenger.model.optimizer.n_iterations,
             (models.null_model.positives, models.null_model.trials),
+            models.delays and (models.delays.conversions.tobytes(), models.delays.clicks.tobytes()),
             [without_auc(progress) for _, progress in models.reports(learner.version)],
         )
         for task, models in learner.tasks.items()
@@ -244,10 +247,10 @@ def test_the_sample_is_drawn_by_identity():
 
 
 def test_without_a_sample_there_is_no_challenger():
-    """A sample of 0 leaves only the champion's records."""
+    """A sample of 0 leaves only the records of the champion and of the delays."""
     learner = Learner(**{**SETTINGS, "challenger_sample": 0.0})
     learner.learn(examples_of(1, 9), 9)
-    assert {"ctr/ftrl", "ctr/progress", "cvr/ftrl", "cvr/progress"} == {
+    assert {"ctr/ftrl", "ctr/progress", "cvr/ftrl", "cvr/progress", "cvr/delays"} == {
         "/".join(key.split("/")[:2]) for key, _ in learner.publish()
     }
 
@@ -264,10 +267,11 @@ def test_examples_with_unusable_weights_are_counted(weight):
 def test_a_conversion_that_is_taken_back_is_no_conversion():
     """After a refund the counts are those of a click that never converted."""
     learner = Learner(**SETTINGS)
-    click, order = Example("c", "cvr", 1, 0, 1.0, "own", [1]), Example("o", "cvr", 1, 1, 1.0, "own", [1])
+    click, order = Example("c", "cvr", 1, 0, 5.0, "own", [1]), Example("o", "cvr", 1, 1, 1.0, "own", [1])
+    weight = 5.0 * ConversionDelays().shares()[0]
     learner.learn([click, order, replace(order, example_id="r", weight=-1.0)], 3)
     (_, report), *_ = learner.tasks["cvr"].reports(3)
-    assert (1, 0, 0.0, 1.0) == (report.examples, report.positives, report.label_sum, report.weight_sum)
+    assert (1, 0, 0.0, weight) == (report.examples, report.positives, report.label_sum, report.weight_sum)
 
 
 def test_learning_twice_is_refused():

@@ -62,6 +62,8 @@ def test_it_accepts_what_a_worker_accepts(line: bytes) -> None:
         VIEW | {"price_micros": -1},
         VIEW | {"category": None},
         VIEW | {"segments": ["a", "b", "c", "d", "e"]},
+        VIEW | {"consent": "profile"},
+        VIEW | {"consent": ["everything"]},
         VIEW | {"slots": [{"kind": "ad"}]},
         VIEW | {"type": "exposure", "ad_id": "a", "propensity": 0},
         ORDER | {"lines": []},

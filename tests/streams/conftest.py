@@ -91,7 +91,7 @@ def outcome(kind: str, offset: int, **fields: str | float) -> dict[str, str | fl
         "ad_id": "a1", "promotion_id": "", "campaign_id": "c1",
         "slot_id": "home-top" if kind == "exposure" else "",
         "position": 1 if kind == "exposure" else 0, "propensity": 0.0, "revenue_micros": 0,
-        "delay_ms": 0 if kind == "exposure" else 9_500, "order_id": "",
+        "delay_ms": 0 if kind == "exposure" else 9_500, "order_id": "", "invalid": "",
     } | fields  # fmt: skip
 
 
@@ -99,8 +99,9 @@ def outcome(kind: str, offset: int, **fields: str | float) -> dict[str, str | fl
 def shop_store(store: EngineStore) -> EngineStore:
     """A store with four decisions, one of them in two copies, what became of them, and model quality.
 
-    The first was shown, clicked, and led to an order that was refunded in part; the second was shown
-    only; another system's exposure was clicked.
+    The first was shown, clicked, and led to an order that was refunded in part; the second was shown and
+    clicked by a bot, once too soon, and once too often, which was found out later; another system's exposure
+    was clicked. An exposure was forged, and what it claimed was clicked.
     """
     decisions = [
         DECISION,
@@ -110,6 +111,8 @@ def shop_store(store: EngineStore) -> EngineStore:
         DECISION | {"chosen_id": "a2", "propensity": 0.25},
     ]
     foreign = {"decision_id": "", "exposure_id": "views-0-30", "ad_id": "a9", "campaign_id": ""}
+    bot = {"decision_id": "views-0-2-0", "exposure_id": "views-0-20", "ad_id": "a2", "user_id": "bot"}
+    nothing = dict.fromkeys(("decision_id", "exposure_id", "ad_id", "campaign_id"), "")
     outcomes = [
         outcome("exposure", 10),
         outcome("exposure", 20, decision_id="views-0-2-0", exposure_id="views-0-20", ad_id="a2"),
@@ -118,6 +121,11 @@ def shop_store(store: EngineStore) -> EngineStore:
         outcome("click", 50, **foreign),
         outcome("purchase", 60, revenue_micros=30_000_000, order_id="order-of-the-test"),
         outcome("refund", 70, revenue_micros=-10_000_000, order_id="order-of-the-test"),
+        outcome("click", 80, **bot, delay_ms=5, invalid="impossible_timing"),
+        outcome("click", 90, **bot),
+        outcome("credit", 90, **bot, invalid="rate"),
+        outcome("exposure", 100, decision_id="views-9-9-0", exposure_id="views-0-100", invalid="no_decision"),
+        outcome("click", 110, **nothing, invalid="no_exposure"),
     ]
     progress = [
         {

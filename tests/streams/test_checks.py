@@ -41,7 +41,7 @@ def test_after_init_all_is_well(kafka: Kafka, admin: KafkaAdminClient) -> None:
     """The broker, every topic and the clock; the topic that measured it is gone."""
     create_topics(admin, kafka)
     findings = list(checks.check_kafka(kafka, clock=True))
-    assert ["broker", *(f"topic {topic.name}" for topic in TOPICS), "clock", "decisions"] == [
+    assert ["broker", *(f"topic {topic.name}" for topic in TOPICS), "clock", "catalog", "decisions"] == [
         each.name for each in findings
     ]
     assert [] == [each for each in findings if not each.ok]

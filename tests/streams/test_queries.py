@@ -9,6 +9,16 @@ from streams.sinks.engine import EngineStore
 
 UNIFORM = {"min_propensity": 0.25, "exposed_decisions": 2, "logged_ctr": 0.5}
 ANSWERS: dict[str, list[dict[str, Any]]] = {
+    "billing": [
+        {
+            "campaign_id": "c1",
+            "billed_clicks": 1,
+            "spend": 0.5,
+            "unbilled_clicks": 2,
+            "credited_spend": 0.5,
+            "unbilled_spend": 1,
+        }
+    ],
     "ctr_by_ad": [
         {"campaign_id": "c1", "ad_id": "a1", "exposures": 1, "clicks": 1, "ctr": 1},
         {"campaign_id": "c1", "ad_id": "a2", "exposures": 1, "clicks": 0, "ctr": 0},
@@ -55,6 +65,15 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
             "revenue": 0,
             "refunded": 0,
         },
+    ],
+    "invalid_traffic": [
+        {"kind": kind, "reason": reason, "events": 1, "credited_events": credited, "share": share, "users": 1}
+        for kind, reason, credited, share in (
+            ("click", "impossible_timing", 0, 0.2),
+            ("click", "no_exposure", 0, 0.2),
+            ("click", "rate", 1, 0.2),
+            ("exposure", "no_decision", 0, 0.25),
+        )
     ],
     "model_quality": [
         {"task": "ctr", "model": "ftrl", "version": 100, "log_loss": 0.3, "of_null": 0.75, "auc": None},

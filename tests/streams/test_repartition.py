@@ -3,12 +3,12 @@ import asyncio
 import orjson
 import pytest
 from click.testing import CliRunner
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from msgspec.json import encode
 from msgspec.structs import replace
 from traffic import SETTINGS, T0_MS, arrivals, new_processor, view
 
-from schemas.topics import INPUTS, STATE, TOPICS, VIEWS
+from schemas.topics import IDENTITIES, INPUTS, STATE, TOPICS, VIEWS
 from streams import repartition as repartitioning
 from streams.admin import open_admin
 from streams.cli import main
@@ -104,6 +104,19 @@ def busy(shop):
 
 def run(shop, partitions=None, **options):
     return repartition(shop.settings, GROUP_ID, partitions, **options)
+
+
+def test_a_profile_on_its_way_keeps_partitions_from_moving(busy):
+    """What one partition has for another must be read first; the other command goes on afterwards."""
+    busy.produce(IDENTITIES.name, [(None, b"{}")], partition=1)
+    with pytest.raises(RepartitionError, match=r"`headrace-identities`.*no worker has read yet"):
+        run(busy, 3)
+    assert {2} == set(busy.partition_counts().values())
+    with open_admin(busy.kafka) as admin:
+        read = {TopicPartition(IDENTITIES.name, 1): OffsetAndMetadata(1, "", -1)}
+        admin.alter_group_offsets(GROUP_ID, read)
+    run(busy, 3)
+    assert {3} == set(busy.partition_counts().values())
 
 
 def test_state_follows_its_users(busy):

@@ -1,5 +1,5 @@
--- schemas/migrations/0002_outcomes.sql for Debian's server of 2018, which has no DateTime64, codecs, EPHEMERAL
--- columns or deduplication tokens, and whose ReplacingMergeTree goes by an unsigned version.
+-- The table of schemas/migrations 0002 and 0006 for Debian's server of 2018, which has no DateTime64, codecs,
+-- EPHEMERAL columns or deduplication tokens, and whose ReplacingMergeTree goes by an unsigned version.
 CREATE TABLE outcomes
 (
     outcome_id      String,
@@ -18,6 +18,7 @@ CREATE TABLE outcomes
     revenue_micros  Int64,
     delay_ms        Int64,
     order_id        String,
+    invalid         String,
     topic_partition UInt16,
     topic_offset    Int64,
     recency         UInt64 MATERIALIZED toUInt64(9223372036854775807 - topic_offset)

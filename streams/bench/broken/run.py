@@ -1,4 +1,4 @@
-"""Broken records among good events: none is lost, none ends the processor, and nothing else changes."""
+"""Broken records and invalid traffic among good events: none is lost, and nothing else changes."""
 
 import time
 from collections import Counter
@@ -14,6 +14,7 @@ from models.catalog import Catalog
 from models.serving import ServingWeights
 from schemas.dead_letters import decode_dead_letter
 from schemas.topics import INPUTS
+from streams.bench.broken.forgeries import counted, forgeries, with_forgeries
 from streams.bench.broken.kinds import TEMPLATES, Kind, kinds
 from streams.bench.mix import Mix, generate
 from streams.processor.arrival import Arrival, decode
@@ -24,6 +25,8 @@ from streams.state.lookup import user_key
 STRIDE = 1 << 24
 """Between the offsets of two good events: room for what is put between them."""
 CHUNK = 1000
+END_MS = 3_600_000
+"""After the last event, when everything is settled."""
 MAX_CHANGES = 4
 """Of one fuzzed record."""
 INTERESTING = (*(bytes([each]) for each in b'"{}[],:\\-\x00\xff'), b"", b"1e999", b"null", b"9" * 20)
@@ -42,18 +45,25 @@ class Report(Struct, frozen=True):
     """Fuzzed records that are events all the same, of a stranger."""
     lost: int
     """Neither of both, or a dead letter that does not hold the record's bytes."""
+    forgeries: int
+    """Kinds of invalid traffic, each a few events that keep the contract."""
+    by_rule: dict[str, int]
+    """What the processor counted of them, by counter."""
+    miscounted: int
+    """How far that is from what they are, summed up over the counters."""
     good_events: int
     decision_mismatches: int
     outcome_mismatches: int
     example_mismatches: int
     profile_mismatches: int
-    """Of the good events' users, beside the run without the broken records."""
+    """Of the good events' users; as the three above beside the run with good events alone."""
     records_per_s: float
 
     @property
     def passed(self) -> bool:
         return not (
             self.lost
+            or self.miscounted
             or self.decision_mismatches
             or self.outcome_mismatches
             or self.example_mismatches
@@ -68,10 +78,12 @@ class Left(NamedTuple):
     outcomes: list[tuple[bytes | None, bytes]]
     examples: list[bytes]
     profiles: dict[int, bytes]
+    counters: dict[str, int]
+    """Of all events."""
 
 
 def run(fuzzed: int, seed: int, events: int, advance: Callable[[int], None]) -> Report:
-    """Process good events with every broken kind and ``fuzzed`` records among them, and without.
+    """Process good events alone, with every broken kind and ``fuzzed`` records, and with every forgery.
 
     ``advance`` is told how many records have been processed. Whatever the processor raises is raised.
     """
@@ -83,17 +95,30 @@ def run(fuzzed: int, seed: int, events: int, advance: Callable[[int], None]) -> 
     began_s = time.monotonic()
     mixed = processed(mix, among(good, [*broken, *fuzz(fuzzed, seed)], Random(seed)), tally)
     seconds = time.monotonic() - began_s
+    forged = forgeries(SETTINGS.validity)
+    deceived = processed(mix, with_forgeries(good, forged, Random(seed)), Tally(advance))
+    by_rule = {
+        name: count - alone.counters[name]
+        for name, count in deceived.counters.items()
+        if name.startswith("invalid_") or name == "duplicates"
+    }
+    right = counted(forged)
     return Report(
         kinds=len(broken),
         fuzzed=fuzzed,
         dead_letters=tally.dead_letters,
         still_events=tally.still_events,
         lost=len(broken) + fuzzed - tally.dead_letters - tally.still_events + tally.altered,
+        forgeries=len(forged),
+        by_rule=by_rule,
+        miscounted=sum(abs(count - right.get(name, 0)) for name, count in by_rule.items()),
         good_events=len(good),
-        decision_mismatches=_apart(alone.decisions, mixed.decisions),
-        outcome_mismatches=_apart(alone.outcomes, mixed.outcomes),
-        example_mismatches=_apart(alone.examples, mixed.examples),
-        profile_mismatches=sum(row != mixed.profiles[key] for key, row in alone.profiles.items()),
+        decision_mismatches=sum(_apart(alone.decisions, each.decisions) for each in (mixed, deceived)),
+        outcome_mismatches=sum(_apart(alone.outcomes, each.outcomes) for each in (mixed, deceived)),
+        example_mismatches=sum(_apart(alone.examples, each.examples) for each in (mixed, deceived)),
+        profile_mismatches=sum(
+            row != each.profiles[key] for each in (mixed, deceived) for key, row in alone.profiles.items()
+        ),
         records_per_s=round((len(good) + len(broken) + fuzzed) / seconds, 1),
     )
 
@@ -174,10 +199,13 @@ def processed(mix: Mix, arrivals: Iterable[Arrival], tally: Tally) -> Left:
     catalog = Catalog(SETTINGS.learning.bits)
     catalog.extend(mix.catalog)
     processor = Processor(0, SETTINGS, catalog, ServingWeights("ctr", SETTINGS.learning.bits))
-    left = Left([], [], [], {})
-    waiting = iter(arrivals)
-    while chunk := list(islice(waiting, CHUNK)):
+    left = Left([], [], [], {}, processor.state.counters)
+    waiting, is_over = iter(arrivals), False
+    while not is_over:
+        chunk = list(islice(waiting, CHUNK))
         processor.process(chunk)
+        if is_over := not chunk:
+            processor.advance(processor.state.stream_ms + END_MS)
         outcomes, examples, letters = processor.output.take_committed()
         left.decisions.extend(each for each in processor.output.take_decisions() if each[0] in users)
         left.outcomes.extend(each for each in outcomes if each[0] in users)

@@ -72,6 +72,8 @@ class Crew:
         self._workers: list[Worker | None] = [None] * len(roles)
         self._due_s = [0.0] * len(roles)
         self._leaving: list[tuple[Worker, float]] = []
+        self._closed: set[int] = set()
+        """Places that stay empty."""
         self._began_s = time.monotonic()
 
     def __len__(self) -> int:
@@ -84,7 +86,7 @@ class Crew:
             if worker is not None and worker.status is not None:
                 self._note(worker)
                 self._workers[place], self._due_s[place] = None, time.monotonic() + RESTART_AFTER_S
-            elif worker is None and time.monotonic() >= self._due_s[place]:
+            elif worker is None and place not in self._closed and time.monotonic() >= self._due_s[place]:
                 self._workers[place] = self._start(self._roles[place])
 
     def take(self, place: int) -> Worker | None:
@@ -107,9 +109,10 @@ class Crew:
         worker.resume()  # a frozen one would hear nothing
         self._leaving.append((worker, time.monotonic() + STOP_TIMEOUT_S))
 
-    def stop(self) -> None:
-        """Let all end in order."""
-        for place in range(len(self._workers)):
+    def stop(self, roles: str) -> None:
+        """Let all with these roles end in order; nobody takes their places."""
+        for place in (place for place, each in enumerate(self._roles) if each == roles):
+            self._closed.add(place)
             worker = self.take(place)
             if worker is not None:
                 self.dismiss(worker)

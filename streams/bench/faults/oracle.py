@@ -9,7 +9,7 @@ from schemas.catalog import decode_entry
 from schemas.topics import CATALOG, INPUTS
 from streams.bench.faults.log import records_of
 from streams.bench.faults.results import Results, Values, of_states
-from streams.processor.arrival import Arrival, decode
+from streams.processor.arrival import Arrival, decode, decode_identity
 from streams.processor.processor import Processor
 from streams.settings import Settings
 
@@ -29,6 +29,7 @@ def expected_results(settings: Settings, stream_ms: Mapping[int, int]) -> Result
     for partition in range(settings.kafka.partitions):
         weights = ServingWeights("ctr", settings.learning.bits)
         processor = processors[partition] = Processor(partition, settings, catalog, weights)
+        processor.state.partitions = settings.kafka.partitions
         processor.process(
             in_event_time(
                 [
@@ -39,6 +40,7 @@ def expected_results(settings: Settings, stream_ms: Mapping[int, int]) -> Result
             )
         )
         processor.advance(stream_ms.get(partition, 0))
+    exchange(processors)
     outputs = [processor.output for processor in processors.values()]
     return of_states(
         {partition: processor.state for partition, processor in processors.items()},
@@ -49,6 +51,19 @@ def expected_results(settings: Settings, stream_ms: Mapping[int, int]) -> Result
             dead_letters=[value for output in outputs for _, value in output.dead_letters],
         ),
     )
+
+
+def exchange(processors: Mapping[int, Processor]) -> None:
+    """Hand over what partitions have to say to each other, until none has anything more to say."""
+    said = True
+    while said:
+        said = False
+        for processor in processors.values():
+            for target, messages in processor.output.take_identities().items():
+                said = True
+                processors[target].process(
+                    decode_identity(offset, value) for offset, (_, value) in enumerate(messages)
+                )
 
 
 def in_event_time(topics: Iterable[Iterable[Arrival]]) -> Iterable[Arrival]:

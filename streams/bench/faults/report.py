@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from streams.bench.faults.bed import Bed, open_bed
 from streams.bench.faults.comparison import Differences
+from streams.bench.faults.logins import with_logins
 from streams.bench.faults.plan import Fault, Kind, draw_faults
 from streams.bench.faults.run import Name, Run, run
 from streams.bench.faults.stream import disturb
@@ -77,7 +78,7 @@ def _run(
     deadline_s: float,
     advance: Callable[[], None],
 ) -> Run:
-    mix = generate(plan.events, plan.seed, PARTITIONS)
+    mix = with_logins(generate(plan.events, plan.seed, PARTITIONS), plan.seed, PARTITIONS)
     stream = disturb(mix, plan.seed, skewed=name == "paced")
     return run(name, stream, faults, bed, plan.workers, plan.events_per_s, directory, deadline_s, advance)
 

@@ -3,19 +3,20 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
-from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, INPUTS, OUTCOMES, Topic
+from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, IDENTITIES, INPUTS, OUTCOMES, Topic
 from streams.admin import open_admin
 from streams.bench.faults.bed import Bed
 from streams.bench.faults.comparison import Comparison, compare, weights_equal
 from streams.bench.faults.crew import PROCESS, SINK, Crew, Ended
 from streams.bench.faults.gauge import Gauge
+from streams.bench.faults.logins import RECLAIM_AFTER_S
 from streams.bench.faults.oracle import expected_results
 from streams.bench.faults.pacing import Loader
 from streams.bench.faults.plan import Fault, Kind
@@ -25,7 +26,7 @@ from streams.bench.faults.stream import Disturbances, Stream
 from streams.bench.load import load
 from streams.bench.mix import Mix
 from streams.lag import wait_until_read
-from streams.settings import ClickHouse, Kafka, Processing, Settings
+from streams.settings import ClickHouse, Identity, Kafka, Processing, Settings
 
 Name = Literal["strict", "paced"]
 
@@ -114,17 +115,14 @@ def run(
     partitions = settings.kafka.partitions
     _clear(settings.kafka)
     asyncio.run(load(settings.kafka, stream.mix if name == "strict" else Mix(stream.mix.catalog, {})))
-    groups = {role: f"{settings.kafka.group_id}-{role}" for role in STAGES}
     roles = [PROCESS] * workers
-    if bed.store is None:
-        del groups["sink"]
-    else:
+    if bed.store is not None:
         lay_tables(settings.clickhouse)
         roles.append(SINK)
     began_s = time.monotonic()
     with (
         Crew(settings, directory / name, roles) as crew,
-        Gauge(settings.kafka, groups["process"]) as gauge,
+        Gauge(settings.kafka, f"{settings.kafka.group_id}-process") as gauge,
     ):
         weather = _Weather(bed, crew, gauge, deadline_s, began_s)
         if name == "paced":
@@ -134,11 +132,16 @@ def run(
         else:
             _suffer(weather, faults, stream, advance)
         weather.clear()
-        for role, group in groups.items():
-            wait_until_read(settings.kafka, group, STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
-            if role == "process":
-                seconds = time.monotonic() - began_s
-        crew.stop()
+        _finish("process", weather, settings.kafka)
+        for _ in ("claims", "transfers"):
+            _finish("process", weather, settings.kafka, (IDENTITIES,))
+        seconds = time.monotonic() - began_s
+        _finish("learn", weather, settings.kafka)
+        # Ticks make outcomes as long as they run; the sink goes when it has stored the last of them.
+        crew.stop(PROCESS)
+        if bed.store is not None:
+            _finish("sink", weather, settings.kafka)
+            crew.stop(SINK)
     actual = left_results(settings)
     stream_ms = {partition: progress["stream_ms"] for partition, progress in actual.progress.items()}
     assert partitions == len(stream_ms)
@@ -156,6 +159,12 @@ def run(
     )
 
 
+def _finish(role: str, weather: "_Weather", kafka: Kafka, topics: Sequence[Topic] = ()) -> None:
+    """Wait until the group of a role has read all that is there for it; or all of these topics."""
+    group_id = f"{kafka.group_id}-{role}"
+    wait_until_read(kafka, group_id, topics or STAGES[role], STALL_TIMEOUT_S, lambda *_: weather.turn())
+
+
 def _settings(name: Name, bed: Bed) -> Settings:
     """Settings of a job of its own: Kafka remembers groups and transactional ids of the run before."""
     return Settings(
@@ -168,6 +177,7 @@ def _settings(name: Name, bed: Bed) -> Settings:
             fetch_max_records=500,  # many polls, so that there are many moments to be killed at
         ),
         processing=PROCESSING[name],
+        identity=Identity(RECLAIM_AFTER_S),
         clickhouse=ClickHouse(
             engine_url=bed.store.url if bed.store else "",
             database=f"headrace_{name}",

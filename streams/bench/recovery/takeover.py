@@ -61,7 +61,7 @@ def take_over(settings: Settings, directory: Path, seed: int) -> Takeover:
             killed_ms = time.time() * 1000
             victim.kill()
             time.sleep(AFTER_S)
-        crew.stop()
+        crew.stop(PROCESS)
     decisions = records_of(settings.kafka, DECISIONS)
     waits_s = [
         min((each.timestamp for each in decisions[partition] if each.timestamp > killed_ms), default=0.0)

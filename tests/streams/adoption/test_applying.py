@@ -50,6 +50,10 @@ fields.event_id = { join = ["$.user.cookie", "$.at"], as = "digest" }
 fields.user_id = { path = "$.user.cookie" }
 fields.ts_ms = { path = "$.at", as = "s" }
 fields.page = { path = "$.page", words = { pdp = "item" } }
+consent = [
+    { path = "$.agreed.stored", words = { Yes = "profile" }, default = "" },
+    { path = "$.agreed.ads", words = { Yes = "personalisation" }, default = "" },
+]
 [[topics.rules]]
 event = "ignore"
 when = { "$.type" = ["ping"] }
@@ -150,6 +154,22 @@ def test_rules_hold_for_texts_and_numbers(kind):
     assert "o-1" == SHOP.event(order(type=kind), 0, 0).order_id
     with pytest.raises(UnmappableError):
         SHOP.event(order(type="7"), 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("agreed", "consent"),
+    [
+        ({}, ()),
+        ({"stored": "No", "ads": "Yes"}, ("personalisation",)),
+        ({"stored": "Yes"}, ("profile",)),
+        ({"stored": "Yes", "ads": "Yes"}, ("profile", "personalisation")),
+    ],
+)
+def test_what_a_record_does_not_grant_is_not_granted(agreed, consent):
+    """Each source is a purpose or nothing; a rule that does not say leaves it to the settings."""
+    page = {"type": "page", "user": {"cookie": "c"}, "at": 1_767_225_600, "page": "pdp", "agreed": agreed}
+    assert consent == SHOP.event(orjson.dumps(page), 0, 0).consent
+    assert SHOP.event(order(), 0, 0).consent is None
 
 
 def test_what_the_mapping_ignores_is_no_event():

@@ -112,3 +112,20 @@ def test_whatever_records_come_the_proposal_is_a_mapping(sample):
     """Names and values of any kind give TOML that can be read."""
     made = to_mapping([propose("topic", sample)])
     assert made is None or made.topics
+
+
+@pytest.mark.parametrize(("known", "expected"), [(True, "$.anonymousId"), (False, None)])
+def test_a_pseudonym_beside_the_user_is_the_id_before_the_login(known, expected):
+    """Where the pseudonym is the only user there is, it is the user."""
+    sample = [
+        {
+            "event": "Product Viewed", "messageId": f"m{n}", "anonymousId": f"a{n % 7}",
+            "timestamp": "2026-01-01T00:00:00Z", "properties": {"product_id": "p1"},
+        } | ({"userId": f"u{n % 5}"} if known else {})
+        for n in range(100)
+    ]  # fmt: skip
+    ((_, rule),) = proposal("segment", sample).items()
+    found = {field.name: field.source.path for field in rule.fields}
+    assert (expected, "$.userId" if known else "$.anonymousId") == (
+        found.get("anonymous_id"), found["user_id"],
+    )  # fmt: skip

@@ -71,6 +71,7 @@ VIEWS = st.builds(
         fields=PAGE | {"event_id": ids, "user_id": ids, "ts_ms": time, "category": label},
         slots=(Parts({"slot_id": Source(value="top")}),),
         segments=(label,),
+        consent=(Source(path="$.agreed", words={"1": "profile"}, default=""),),
     ),
     IDS, TIMES, TEXT_SOURCES, WHEN,
 )  # fmt: skip
@@ -107,6 +108,8 @@ def test_the_mappings_that_ship_are_valid(shape):
         ('"click"', '"purchase"', "Expected the `lines` of a purchase, got none"),
         ('"click"', '"ignore"', "Expected no fields of what is to be ignored"),
         ("[[topics.rules]]", "[[topics.rules]]\nsegments = [{ value = 'a' }]", "`click` has no `segments`"),
+        ("[[topics.rules]]", "[[topics.rules]]\nconsent = [{ value = 'all' }]", "rules[0].consent[0].value`"),
+        ("[[topics.rules]]", "[[topics.rules]]\nfields.consent = {value = 'x'}", "no plain field `consent`"),
         ('["addtocart"]', "[]", "Expected values of `$.event`, got none"),
         ("name", "nome", "Object contains unknown field `nome`"),
         ("[[topics]]", "[[topics", "Expected"),

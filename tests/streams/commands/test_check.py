@@ -24,7 +24,7 @@ def test_all_is_well(fresh_broker: str) -> None:
     result = check(fresh_broker)
     assert 0 == result.exit_code
     assert {"ok"} == {line.split()[0] for line in result.stdout.splitlines()}
-    assert 16 == len(result.stdout.splitlines())
+    assert 17 == len(result.stdout.splitlines())
 
 
 def test_each_line_says_what_to_do(fresh_broker: str) -> None:

@@ -14,7 +14,7 @@ placement views-0-1-0
   2026-09-21 14:13:20.123 UTC, shop main, page home, slot home-top, position 1
   chosen: a1, campaign c1
   propensity 0.750000 by policy softmax-ecpm-1
-  model version 40
+  personal, model version 40
   record: partition 0, offset 0
 
 Candidates
@@ -25,6 +25,11 @@ Candidates
   a4         -             -    0.000000  budget
 
 Contributions to the logit of a1
+  group          share
+  baseline   -2.000000
+  ad         +0.500000
+  situation  +0.250000
+
   feature      share
   bias     -2.000000
   ad       +0.500000
@@ -75,7 +80,15 @@ def test_json_is_one_object(explain: Explain) -> None:
         report["propensity"],
         report["contributions"],
     )
+    assert {"baseline": -2.0, "ad": 0.5, "situation": 0.25} == report["contributions_by_group"]
     assert ["exposure", "click", "purchase", "refund"] == [one["kind"] for one in report["outcomes"]]
+
+
+def test_invalid_traffic_is_shown_with_its_reason(explain: Explain) -> None:
+    """What counted for nothing from the start, and what was taken back later."""
+    page = explain("views-0-2-0").stdout
+    kinds = [line.split("  ")[2].strip() for line in page.partition("Outcomes so far")[2].splitlines()[2:]]
+    assert ["exposure", "click, invalid: impossible_timing", "click", "credit, invalid: rate"] == kinds
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])

@@ -53,7 +53,7 @@ def test_an_unknown_name_is_wrong_usage() -> None:
     """The known names are listed."""
     result = query("funel")
     assert 2 == result.exit_code
-    assert "There is no query 'funel'; known are ctr_by_ad, " in result.stderr
+    assert "There is no query 'funel'; known are billing, ctr_by_ad, " in result.stderr
 
 
 def test_wrong_sql_fails_with_one_sentence(engine: str) -> None:

@@ -1,17 +1,21 @@
 """``headrace worker`` where something is not as it must be: it does not start, and one sentence says why."""
 
+from contextlib import closing
+
 import pytest
 from click.testing import CliRunner, Result
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from schemas.topics import DECISIONS
+from schemas.topics import DECISIONS, IDENTITIES
 from streams.admin import open_admin
 from streams.cli import main
 from streams.embedded.clickhouse import Server
 from streams.embedded.process import free_port
 from streams.preflight import preflight
 from streams.settings import ClickHouse, Kafka, Settings
+from streams.sinks import migrations
+from streams.sinks.engine import EngineStore
 from streams.topics import create_topics
 
 
@@ -54,6 +58,13 @@ def test_without_topics(fresh_broker: str) -> None:
     assert_refused(worker(fresh_broker), "topic `views` is not there: run `headrace init` first")
 
 
+def test_without_the_topic_that_a_release_has_added(servers: str) -> None:
+    """After an upgrade `init` has to run again, and the worker says so."""
+    with open_admin(Kafka(bootstrap_servers=servers)) as admin:
+        admin.delete_topics([IDENTITIES.name])
+    assert_refused(worker(servers), "topic `headrace-identities` is not there: run `headrace init` first")
+
+
 def test_with_topics_that_differ_in_their_number_of_partitions(servers: str) -> None:
     """What each has, and the command that mends it."""
     with open_admin(Kafka(bootstrap_servers=servers)) as admin:
@@ -61,8 +72,8 @@ def test_with_topics_that_differ_in_their_number_of_partitions(servers: str) -> 
     assert_refused(
         worker(servers),
         "The topics differ in their number of partitions (views 2, clicks 3, purchases 2, decisions 2, "
-        "outcomes 2, dead-letters 2, headrace-state 2): stop workers and producers, and run "
-        "`headrace repartition --partitions 3`",
+        "outcomes 2, dead-letters 2, headrace-state 2, headrace-identities 2): stop workers and producers, "
+        "and run `headrace repartition --partitions 3`",
     )
 
 
@@ -96,6 +107,14 @@ def test_without_tables(servers: str, engine: str) -> None:
     """The command that lays them."""
     result = worker(servers, f"clickhouse.engine_url={engine}", "clickhouse.database=nowhere")
     assert_refused(result, "ClickHouse has no tables in nowhere yet: run `headrace init` first")
+
+
+def test_with_tables_of_an_older_release(servers: str, engine: str) -> None:
+    """The command that brings them up to date; a sink would fail at its first block."""
+    with closing(EngineStore(engine, "older")) as store:
+        migrations.apply(store, "older", [each for each in migrations.load() if each.number < 5])
+    result = worker(servers, f"clickhouse.engine_url={engine}", "clickhouse.database=older")
+    assert_refused(result, "ClickHouse's tables in older are those of an older release: run `headrace init`")
 
 
 def test_with_a_user_that_clickhouse_does_not_know(servers: str, clickhouse_server: Server) -> None:

@@ -10,7 +10,7 @@ from models.hashing import stable_key
 from schemas.examples import decode_example
 from schemas.outcomes import decode_outcome
 from streams.processor.arrival import Arrival
-from streams.processor.joins import MAX_KEY
+from streams.processor.joined import MAX_KEY
 
 LATENESS_MS, REQUEST_MS, CLICK_MS, ATTRIBUTION_MS = 10_000, 40_000, 30_000, 60_000
 REVENUE_MICROS, REFUNDS_MICROS = 5_000_000, [2_000_000, 5_000_000, 6_000_000]
@@ -174,12 +174,13 @@ def label_changes(turns):
 
 
 def said(processor):
-    """Identity, decision, ad and revenue of each outcome; identity and signed label of each example."""
+    """Identity, decision, ad and revenue of each valid outcome; identity and signed label of each example."""
     outcomes, examples, _ = processor.output.take_committed()
     return (
         sorted(
             (o.outcome_id, o.decision_id, o.ad_id, o.revenue_micros)
             for o in map(decode_outcome, values(outcomes))
+            if not o.invalid
         ),
         sorted((e.example_id, int(e.label * e.weight)) for e in map(decode_example, values(examples))),
     )
@@ -293,10 +294,12 @@ def test_an_ad_shown_in_place_of_a_promotion_is_learned_in_its_context():
 
 
 def test_an_exposure_that_is_repeated_counts_once():
-    """A second exposure of the same decision, under another event id, has no outcome."""
+    """A second exposure of the same decision, under another event id, has an outcome that says so."""
     processor = shown_ad()
     processor.process([Arrival(0, 0, 2, 0, b"", exposure(T0_MS + 2000, decision_id="views-0-0-0"))])
-    assert (1, 1) == (len(processor.output.outcomes), processor.state.counters["unmatched_exposures"])
+    outcomes = [(o.outcome_id, o.invalid) for o in map(decode_outcome, values(processor.output.outcomes))]
+    assert [("exposure-views-0-1", ""), ("exposure-views-0-2", "repeated")] == outcomes
+    assert 1 == processor.state.counters["unmatched_exposures"]
 
 
 @pytest.mark.parametrize("first_after_ms", [-1, CLICK_MS + 1])
@@ -306,8 +309,9 @@ def test_a_click_outside_the_window_leaves_room_for_one_inside(first_after_ms):
     echo = {"decision_id": "views-0-0-0"}
     clicks = [click(T0_MS + 1000 + first_after_ms, **echo), click(T0_MS + 2000, **echo)]
     processor.process(Arrival(1, 0, offset, 0, b"", event) for offset, event in enumerate(clicks))
-    kinds = [o.outcome_id for o in map(decode_outcome, values(processor.output.outcomes))]
-    assert ["exposure-views-0-1", "click-clicks-0-1"] == kinds
+    told = [(o.outcome_id, o.invalid) for o in map(decode_outcome, values(processor.output.outcomes))]
+    first = ("click-clicks-0-0", "no_exposure")
+    assert [("exposure-views-0-1", ""), first, ("click-clicks-0-1", "")] == told
     assert 1 == processor.state.counters["unmatched_clicks"]
 
 
@@ -345,7 +349,7 @@ def test_a_click_converts_once_even_across_a_restart():
     successor.advance(END_MS)
     outcomes, examples = said(successor)
     assert ["purchase-purchases-0-1"] == [identity for identity, *_ in outcomes]
-    assert [] == examples
+    assert [] == [identity for identity, label in examples if label]
 
 
 def test_another_users_exposure_of_a_decision_counts_for_nothing():
@@ -415,5 +419,5 @@ def test_nothing_waits_for_ever():
     processor.process([Arrival(0, 0, 2, 0, b"", view(T0_MS + 3000, slots="ap"))])
     processor.advance(END_MS)
     state = processor.state
-    assert [0] * 5 == [len(pool) for pool in state.pools if pool is not state.profiles]
+    assert {0} == {len(pool) for pool in state.pools if pool is not state.profiles}
     assert (1, 1) == (state.counters["unmatched_clicks"], state.counters["unmatched_refunds"])

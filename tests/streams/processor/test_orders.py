@@ -24,14 +24,14 @@ def clicked_ad(settings=SETTINGS):
 
 
 def followed(processor, *events):
-    """Kind, revenue and delay of each outcome; id, label and weight of each example of conversion."""
+    """Kind, revenue and delay of each outcome; id, label and weight of each example with a conversion."""
     processor.process(arrivals(events))
     processor.advance(T0_MS + HOUR_MS)
     outcomes, examples, _ = processor.output.take_committed()
     learned = [decode_example(value) for _, value in examples]
     return (
         [(o.kind, o.revenue_micros, o.delay_ms) for o in (decode_outcome(value) for _, value in outcomes)],
-        [(e.example_id, e.label, e.weight) for e in learned if e.task == "cvr"],
+        [(e.example_id, e.label, e.weight) for e in learned if e.task == "cvr" and e.label],
     )
 
 

@@ -11,6 +11,7 @@ from streams.sinks.engine import EngineStore
 from streams.sinks.migrations import Migration, MigrationError
 from streams.sinks.store import RefusedError
 
+INTEGERS = ("ts_ms", "position", "propensity", "revenue_micros", "delay_ms")
 ONE = Migration(1, "one", "-- Why.\nCREATE TABLE IF NOT EXISTS one (x String DEFAULT 'a;b') ENGINE = Log;\n")
 TWO = Migration(2, "two", "CREATE TABLE IF NOT EXISTS two (x Int8)\n-- no key\nENGINE = Log;\n")
 
@@ -31,6 +32,18 @@ def test_only_new_migrations_are_applied(bare_store: EngineStore, database: str)
     """The first run lays one, the second what came after it, the third nothing."""
     runs = [migrations.apply(bare_store, database, files) for files in ([ONE], [ONE, TWO], [ONE, TWO])]
     assert [["0001_one"], ["0002_two"], []] == runs
+
+
+def test_decisions_of_before_were_personal(bare_store: EngineStore, database: str) -> None:
+    """Rows from before a decision had a basis have one all the same, in the view too; new ones say theirs."""
+    before, after = migrations.load()[:4], migrations.load()[:5]
+    migrations.apply(bare_store, database, before)
+    bare_store.insert("decisions", {"decision_id": ["old"], "ts_ms": [0]}, token="1")
+    migrations.apply(bare_store, database, after)
+    row = {"decision_id": ["new"], "ts_ms": [0], "basis": ["contextual"]}
+    bare_store.insert("decisions", row, token="2")
+    found = bare_store.query("SELECT decision_id, basis FROM unique_decisions ORDER BY decision_id").rows
+    assert [("new", "contextual"), ("old", "personal")] == [tuple(each) for each in found]
 
 
 def test_a_run_that_broke_off_is_taken_up(bare_store: EngineStore, database: str) -> None:
@@ -87,3 +100,14 @@ def test_the_tables_remember_tokens(store: EngineStore, database: str, table: st
     """Each table's DDL sets the window without which tokens are ignored."""
     [[ddl]] = store.query(f"SHOW CREATE TABLE {table}").rows
     assert "non_replicated_deduplication_window = 10000" in ddl
+
+
+def test_an_installation_of_the_last_release_is_taken_along(bare_store: EngineStore, database: str) -> None:
+    """Rows that were written before there was invalid traffic are valid ones, also for the views."""
+    released = [migration for migration in migrations.load() if migration.number < 6]
+    migrations.apply(bare_store, database, released)
+    old = {name: [0 if name in INTEGERS else "x"] for name in Outcome.__struct_fields__ if name != "invalid"}
+    bare_store.insert("outcomes", old | {"topic_partition": [0], "topic_offset": [1]}, "t")
+    assert ["0006_invalid_traffic"] == migrations.apply(bare_store, database)
+    for view in ("unique_outcomes", "valid_outcomes"):
+        assert [("x", "")] == bare_store.query(f"SELECT outcome_id, invalid FROM {view}").rows

@@ -9,6 +9,7 @@ from streams.state.placing import Content, place
 from streams.state.rows import (
     KINDS,
     NEWEST_VERSION,
+    NOBODY,
     PURCHASE,
     decode_rows,
     encode_key,
@@ -157,3 +158,14 @@ def test_an_empty_partition_has_nothing_to_place():
     """A partition without rows is no special case."""
     placed = place(content_of({}), 0, 1, 2, NEWEST_VERSION)
     assert (0, 0) == (placed.rows, sum(map(len, placed.records.values())))
+
+
+@pytest.mark.parametrize("kind", [b"R", b"E", b"C"])
+def test_rows_of_nobody_stay(kind):
+    """Nobody knows where the echo of nobody's decision will come: no row is missed, and none is a stray."""
+    rows = np.zeros(1, KINDS[kind].dtype)
+    rows["key"], rows["user"] = 7, NOBODY
+    content = content_of({kind: rows})
+    placed = place(content, 1, 2, 3, NEWEST_VERSION)
+    assert (set(), 1, 0, 0, 0) == (content.missing, placed.rows, placed.moved, placed.unplaced, placed.strays)
+    assert {} == {target: records for target, records in placed.records.items() if records}

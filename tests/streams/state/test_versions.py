@@ -1,4 +1,5 @@
-"""Rows of version 1, as its release wrote them, lie in ``rows_v1.json``: one of each kind, in hexadecimal."""
+"""Rows of older versions, as their releases wrote them, lie in ``rows_v1.json`` and ``rows_v2.json``: one of
+each kind whose layout came with the version, in hexadecimal."""
 
 from pathlib import Path
 
@@ -18,19 +19,28 @@ from streams.state.rows import (
     encode_key,
     encode_rows,
     in_version,
+    layout_version,
 )
 from streams.state.versions import OLDER, LossError, carry
 
-V1 = {
-    kind.encode(): bytes.fromhex(value)
-    for kind, value in orjson.loads(Path(__file__).with_name("rows_v1.json").read_bytes()).items()
-}
-V1_NAMES = {
-    kind: OLDER[kind][0].dtype.names
-    if kind in OLDER
-    else [name for name in newest.dtype.names if name != "partition_hash"]
-    for kind, newest in KINDS.items()
-}
+
+def released(version):
+    """By kind, the row that a release wrote."""
+    written = Path(__file__).with_name(f"rows_v{version}.json").read_bytes()
+    return {kind.encode(): bytes.fromhex(value) for kind, value in orjson.loads(written).items()}
+
+
+RELEASED = {(version, kind): value for version in (1, 2) for kind, value in released(version).items()}
+V1 = {kind: value for (version, kind), value in RELEASED.items() if version == 1}
+
+
+def older_names(version, kind):
+    """The fields that a row of some version has."""
+    layouts = {older.version: older.dtype.names for older in OLDER.get(kind, ())}
+    names = layouts.get(version, KINDS[kind].dtype.names)
+    return [name for name in names if (kind, name) != (b"P", "partition_hash")]
+
+
 EVENTS = arrivals(
     [
         view(T0_MS, slots="ap"),
@@ -45,15 +55,15 @@ ORIGINS = [
 ]
 
 
-def sample(kind):
-    """The row of ``rows_v1.json``: a field says its place among those of version 1, all others are zero."""
+def sample(kind, version=1):
+    """The row of the older release: a field says its place among those it knew, all others are zero."""
     rows = np.zeros(1, KINDS[kind].dtype)
-    for number, name in enumerate(V1_NAMES[kind], 1):
+    for number, name in enumerate(older_names(version, kind), 1):
         field = rows.dtype[name]
         if field.kind == "U":
             rows[name] = f"{name} {number}"
         elif name == "counters":
-            known = OLDER[kind][0].dtype[name].shape[0]
+            known = OLDER[kind][version - 1].dtype[name].shape[0]
             rows[name][:, :known] = number + np.arange(known)
         elif name != "spare":
             rows[name] = number + np.arange(np.prod(field.shape, dtype=int)).reshape(field.shape)
@@ -64,18 +74,18 @@ def columns(rows):
     return {name: rows[name].tolist() for name in rows.dtype.names}
 
 
-@pytest.mark.parametrize("kind", sorted(V1))
-def test_rows_of_version_1_are_read(kind):
-    """Every field that the first release wrote is there, and what it did not know is zero."""
-    assert columns(sample(kind)) == columns(decode_rows(kind, [V1[kind]]))
+@pytest.mark.parametrize(("version", "kind"), sorted(RELEASED))
+def test_rows_of_older_versions_are_read(version, kind):
+    """Every field that the release wrote is there, and what it did not know is zero."""
+    assert columns(sample(kind, version)) == columns(decode_rows(kind, [RELEASED[version, kind]]))
 
 
-@pytest.mark.parametrize("kind", sorted(V1))
-def test_rows_are_written_as_version_1_wrote_them(kind):
-    """With ``state.write_version`` 1 the first release finds the very bytes that it would have written."""
+@pytest.mark.parametrize(("version", "kind"), sorted(RELEASED))
+def test_rows_are_written_as_older_versions_wrote_them(version, kind):
+    """With ``state.write_version`` set the older release finds the very bytes that it would have written."""
     key = encode_key(kind, 1)
-    records = [(key, encode_rows(sample(kind))[0]), (key, None)]
-    assert [(key, V1[kind]), (key, None)] == in_version(records, 1)
+    records = [(key, encode_rows(sample(kind, version))[0]), (key, None)]
+    assert [(key, RELEASED[version, kind]), (key, None)] == in_version(records, version)
 
 
 @pytest.mark.parametrize("kind", KINDS_THAT_CHANGED)
@@ -126,14 +136,20 @@ def run_in_turns(write_versions):
 
 
 def content(state):
+    """All that the first release knew of."""
     return {
         "counters": state.counters,
-        **{pool.kind: {int(row["key"]): columns(row) for row in pool} for pool in state.pools},
+        **{
+            pool.kind: {int(row["key"]): columns(row) for row in pool}
+            for pool in state.pools
+            if layout_version(pool.kind, 1) == 1
+        },
     }
 
 
 @pytest.mark.parametrize(
-    "write_versions", [(1, 1, 1, 1), (1, NEWEST_VERSION, 1, 1), (NEWEST_VERSION, 1, NEWEST_VERSION, 1)]
+    "write_versions",
+    [(1, 1, 1, 1), (1, 2, 1, 1), (1, NEWEST_VERSION, 1, 1), (NEWEST_VERSION, 2, NEWEST_VERSION, 2)],
 )
 def test_a_partition_may_be_written_in_turns(write_versions):
     """Whichever worker of a roll-out has the partition when, the state is that of one worker all along."""
@@ -143,9 +159,27 @@ def test_a_partition_may_be_written_in_turns(write_versions):
     assert content(undisturbed.state) == content(restored)
 
 
-def test_a_roll_out_can_be_rolled_back():
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_roll_out_can_be_rolled_back(version):
     """What is written with an older ``state.write_version`` has no row that its release would refuse."""
-    assert {1} == {value[0] for _, value in run_in_turns((1, 1, 1, 1)) if value is not None}
+    written = [record for record in run_in_turns((version,) * 4) if record[1] is not None]
+    assert version == max(value[0] for _, value in written)
+    assert all(layout_version(key[:1], version) <= version for key, _ in written)
+
+
+def test_what_an_older_release_has_no_kind_for_goes():
+    """Whoever is told to write an older version deletes the rows that its release would leave lying."""
+    changelog = run_in_turns((NEWEST_VERSION,) * 4)
+    processor = new_processor(msgspec.structs.replace(SETTINGS, state=State(write_version=2)))
+    processor.state.restore(changelog)
+    assert 1 == len(processor.state.clickers)
+    processor.restored()
+    gone = {key[:1] for key, value in processor.state.drain() if value is None}
+    assert {b"W"} == gone
+
+
+def test_the_newest_version_is_written_by_default():
+    """Nothing is lost of what only this release knows."""
     assert NEWEST_VERSION in {value[0] for _, value in run_in_turns((NEWEST_VERSION,)) if value is not None}
 
 

@@ -12,7 +12,29 @@ def test_broken_records_change_nothing_and_none_is_lost():
     assert len(list(kinds())) == report.kinds
     assert report.kinds + 3000 == report.dead_letters + report.still_events
     assert 2000 == report.good_events
-    assert 2 * 2000 + report.kinds + 3000 == done["records"]
+    assert 3 * 2000 + report.kinds + 3000 < done["records"]
+
+
+def test_invalid_traffic_is_counted_by_rule():
+    """Each forgery by the rule for it, and by no other; good events fare as without."""
+    report = run(fuzzed=0, seed=3, events=2000, advance=lambda records: None)
+    assert report.passed
+    assert {
+        "invalid_impossible_timing": 2,
+        "invalid_rate": 63,
+        "invalid_no_exposure": 2,
+        "invalid_no_decision": 3,
+        "invalid_repeated": 2,
+        "duplicates": 1,
+    } == {name: count for name, count in report.by_rule.items() if count}
+
+
+def test_a_rule_that_finds_nothing_is_noticed(monkeypatch):
+    """A processor that took every rate for human would fail the run."""
+    monkeypatch.setattr("streams.processor.validity.Validity.is_burst", lambda self, user, ts_ms: False)
+    report = run(fuzzed=0, seed=3, events=1000, advance=lambda records: None)
+    assert 63 + 20 == report.miscounted
+    assert not report.passed
 
 
 def test_a_record_that_is_lost_is_noticed(monkeypatch):
