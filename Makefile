@@ -28,7 +28,7 @@ clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data
 
 .venv/.demo: EXTRAS := embedded,data
-.venv/.test: EXTRAS := embedded,data,bench,adopt,test
+.venv/.test: EXTRAS := embedded,data,bench,adopt,dense,test
 .venv/.bench: EXTRAS := embedded,bench
 
 .venv/.demo .venv/.test .venv/.bench: pyproject.toml | $(BIN)/python

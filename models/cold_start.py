@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.ftrl import FTRLProximal, _sigmoid, _weight
+from models.ftrl import FTRLProximal, lazy_weight, sigmoid
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -28,9 +28,9 @@ def _learn(  # type: ignore[no-untyped-def]
         logit = mean[own]
         for k in range(rows.shape[1]):
             bucket = rows[row, k]
-            weights[k] = _weight(z[bucket], n[bucket], alpha, beta, l1, l2)
+            weights[k] = lazy_weight(z[bucket], n[bucket], alpha, beta, l1, l2)
             logit += weights[k]
-        p = _sigmoid(logit)
+        p = sigmoid(logit)
         predictions[row] = p
         error = (p - 1.0 if labels[row] else p) * importance[row]
         information[own] = max(information[own] + importance[row] * p * (1.0 - p), 0.0)
@@ -76,8 +76,8 @@ class SmoothedAds:
         self.model = model
         self._field = field
         self._prior = 1.0 / spread**2
-        self.mean = np.zeros_like(model.z)
-        self.information = np.zeros_like(model.z)
+        self.mean = np.zeros(model.z.size)
+        self.information = np.zeros(model.z.size)
 
     def learn_many_hashed(
         self, rows: NDArray[np.uint32], labels: NDArray[np.bool_], weights: NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.ftrl import _sigmoid, _weight
+from models.ftrl import lazy_weight, sigmoid
 
 DAY_MS = 86_400_000
 MAX_LOG_HAZARD = 12.0  # either way: a mean of half a second, or of 400 years
@@ -42,10 +42,10 @@ def _learn(  # type: ignore[no-untyped-def]
         for k in range(first, end):
             for side in range(2):
                 bucket = buckets[k]
-                weights[side, k] = _weight(z[side, bucket], n[side, bucket], alpha[side], beta, 0.0, l2)
+                weights[side, k] = lazy_weight(z[side, bucket], n[side, bucket], alpha[side], beta, 0.0, l2)
             logit += weights[0, k]
             log_hazard += weights[1, k]
-        p = _sigmoid(logit)
+        p = sigmoid(logit)
         hazard = math.exp(min(max(log_hazard, -MAX_LOG_HAZARD), MAX_LOG_HAZARD))
         predictions[row] = p
         known, known_hazard = unconverted_gradient(p, hazard, previous[row])

@@ -15,6 +15,7 @@ from streams.commands.bench_adopt import adopt
 from streams.commands.bench_broken import broken
 from streams.commands.bench_invalid import invalid
 from streams.commands.bench_labels import cold_start, delays
+from streams.commands.bench_learners import learners, quality, truth
 from streams.commands.bench_learning import calibration, drift, poison, promotion
 from streams.commands.faults import faults
 from streams.commands.recovery import memory, recovery
@@ -40,8 +41,8 @@ def bench() -> None:
 
 
 for command in (
-    adopt, broken, calibration, cold_start, delays, drift, faults, invalid, memory, poison, promotion,
-    recovery, simulate,
+    adopt, broken, calibration, cold_start, delays, drift, faults, invalid, learners, memory, poison,
+    promotion, quality, recovery, simulate, truth,
 ):  # fmt: skip
     bench.add_command(command)
 

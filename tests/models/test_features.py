@@ -18,6 +18,7 @@ from models.features import (
     rate_bin,
     request_buckets,
 )
+from models.hashing import stable_key
 from models.profiles import PROFILE, see_click, see_view
 
 MASK = 2**18 - 1
@@ -105,3 +106,29 @@ def test_every_bucket_is_inside_the_table():
     request_buckets(np.full(len(WORDS), largest), mask, words)
     context_buckets(np.zeros(1, PROFILE), 0, words, 1000, largest, T0_MS, mask, out)
     assert max(words.max(), out.max()) < 2**8
+
+
+@pytest.mark.parametrize("field", WORDS)
+def test_a_missing_word_and_an_unseen_one_are_features_like_others(field):
+    """A missing word has one bucket, apart from those of words; one that was never seen has its own, too."""
+    missing, unseen, other = (
+        context_of({field: key})[CONTEXT.index(field)]
+        for key in (0, stable_key("never seen"), stable_key("x"))
+    )
+    assert 3 == len({int(missing), int(unseen), int(other)})
+
+
+def test_extreme_profiles_have_features():
+    """Sums that are infinite or not a number, and times at both ends, give buckets inside the table."""
+    for value in (np.inf, -np.inf, np.nan, 1e308):
+        profiles = np.zeros(1, PROFILE)
+        for name in ("decayed", "affinity", "price_band"):
+            profiles[name] = value
+        for ts_ms in (0, T0_MS, 2**52):
+            assert (context_of(profiles=profiles, ts_ms=ts_ms) <= MASK).all()
+
+
+@given(st.floats(), st.floats())
+def test_rate_bins_take_every_number(part, whole):
+    """Whatever the two numbers, a rate has a bin of 0 to 20."""
+    assert 0 <= rate_bin(part, whole) <= 20

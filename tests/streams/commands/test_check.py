@@ -24,7 +24,7 @@ def test_all_is_well(fresh_broker: str) -> None:
     result = check(fresh_broker)
     assert 0 == result.exit_code
     assert {"ok"} == {line.split()[0] for line in result.stdout.splitlines()}
-    assert 17 == len(result.stdout.splitlines())
+    assert 18 == len(result.stdout.splitlines())
 
 
 def test_each_line_says_what_to_do(fresh_broker: str) -> None:
@@ -32,7 +32,7 @@ def test_each_line_says_what_to_do(fresh_broker: str) -> None:
     result = check(fresh_broker, "--no-clock")
     assert 1 == result.exit_code
     assert "FAIL  topic views           does not exist -> run `headrace init`" in result.stdout.splitlines()
-    assert "Error: 10 of 14 checks are not ok; each says what to do\n" == result.stderr
+    assert "Error: 11 of 15 checks are not ok; each says what to do\n" == result.stderr
 
 
 def test_json_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
