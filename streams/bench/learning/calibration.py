@@ -94,7 +94,8 @@ def slope(logits: Floats, labels: NDArray[np.bool_]) -> float:
     >>> round(slope(2.0 * logits, random.random(100_000) < 1.0 / (1.0 + np.exp(-logits))), 1)
     0.5
     """
-    shift, slant = 0.0, 1.0
+    rate = labels.mean()
+    shift, slant = float(np.log(rate / (1.0 - rate))), 0.0  # from there Newton's steps do not overshoot
     for _ in range(SLOPE_STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(shift + slant * logits, -30.0, 30.0)))
         error, w = labels - p, p * (1.0 - p)

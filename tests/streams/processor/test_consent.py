@@ -30,7 +30,7 @@ from schemas.outcomes import decode_outcome
 from streams.processor.arrival import Arrival, decode
 from streams.processor.consent import Consents
 from streams.settings import Consent, Deciding
-from streams.sinks.rows import columns
+from streams.sinks.rows import blocks
 from streams.state.lookup import user_key
 
 NAME = "user-nobody-may-know"
@@ -100,7 +100,7 @@ def test_nothing_personal_is_left_of_an_event_without_consent():
         ("decisions", processor.output.decisions),
         ("outcomes", processor.output.outcomes),
     ):
-        rows = columns(topic, 0, [(n, value) for n, (_, value) in enumerate(messages)])
+        rows = blocks(topic, 0, [(n, value) for n, (_, value) in enumerate(messages)])
         everything.append(orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS))
     assert [] == [part for part in everything for trace in traces(NAME) if trace in part]
     assert (0, 2, 4) == (
