@@ -164,9 +164,10 @@ class JoinedClicks:
     def _negative_age(self, click: np.void) -> tuple[int, float]:
         """At what age it is learned as a negative, and how many clicks it then stands for.
 
-        Told by the click itself, not by its place or user: it is the same wherever the click moves.
+        Told by the click itself, not by its place: it is the same wherever `headrace repartition` moves it. A
+        click that moves with a login before it was learned draws anew.
         """
-        ticket = stable_key(f"{click['ts_ms']}", seed=int(click["key"]))
+        ticket = stable_key(f"{click['ts_ms']}", seed=int(click["user"]))
         return draw_age_ms(ticket, self.attribution_window_ms)
 
     def _negative_ms(self, click: np.void) -> int:

@@ -55,7 +55,7 @@ def test_more_partitions_change_nothing(empty: Bed) -> None:
     assert {kind for _, kind, _ in actual.rows} == {b"P"}
     sums, expected_sums = by_key(actual.decayed), by_key(expected.decayed)
     np.testing.assert_allclose([sums[key] for key in expected_sums], list(expected_sums.values()), rtol=1e-6)
-    crossing = [each for each in actual.outcomes.values() if crosses(each)]
+    crossing = [each for each in actual.outcomes.values() if each["exposure_id"] and crosses(each)]
     assert {"click", "purchase"} == {each["kind"] for each in crossing}
     assert {"exposure", "click", "purchase"} == {each["kind"] for each in actual.outcomes.values()}
 

@@ -41,8 +41,7 @@ def clicked(user_id="u1", ms=0):
 def drawn(user_id, clicked_ms):
     """Age and weight of a click's negative."""
     user = stable_key(user_id, seed=stable_key("main"))
-    click = stable_key(f"foreign/x-{user_id}-0", seed=user)
-    return draw_age_ms(stable_key(str(clicked_ms), seed=click), WINDOW_MS)
+    return draw_age_ms(stable_key(str(clicked_ms), seed=user), WINDOW_MS)
 
 
 def test_a_click_is_a_negative_at_its_drawn_age():
