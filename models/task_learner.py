@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from models.challenger import Challenger
 from models.delays import ConversionDelays
 from models.ftrl import FTRLProximal
-from models.gate import MAX_WEIGHT
+from models.gate import MAX_WEIGHT, SOURCES
 from models.hashing import stable_key
 from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts
 from models.progressive import Progressive
 from models.running_mean import RunningMean
-from models.watch import TaskWatch, WatchRecord
+from models.watch import TaskWatch, WatchRecord, segments_of
 from schemas.examples import Example
 from schemas.model import (
     Calibrated,
@@ -70,7 +70,9 @@ class TaskLearner:
         buckets, offsets = to_rows([example.buckets for example in examples])
         labels = np.array([example.label for example in examples], np.bool_)
         weights = np.array([example.weight for example in examples], np.float64)
-        learned = self.watch.admit(examples, buckets, offsets, labels, weights)
+        sources = np.array([SOURCES.index(example.source) for example in examples], np.int64)
+        ts_ms = np.array([example.ts_ms for example in examples], np.int64)
+        learned = self.watch.admit(examples, buckets, offsets, labels, weights, sources, ts_ms)
         usable = examples
         kept = np.abs(weights) <= MAX_WEIGHT
         if not kept.all():
@@ -80,6 +82,7 @@ class TaskLearner:
                 return
             buckets, offsets = to_rows([example.buckets for example in usable])
             labels, weights, learned = labels[kept], weights[kept], learned[kept]
+            sources, ts_ms = sources[kept], ts_ms[kept]
         if self.delays is not None:
             ages_ms = np.array([example.age_ms for example in usable], np.int64)
             weights = self.delays.weigh(labels, ages_ms, weights)
@@ -87,8 +90,9 @@ class TaskLearner:
         predictions = self.champion.learn_many_hashed(buckets, offsets, labels, teaching)
         means = self.null_model.learn_many(labels, weights)  # what it is held against has no gate
         self._overall.update(predictions, labels, weights)
-        self.watch.observe(usable, predictions, labels, weights, learned)
-        self._ts_ms = max(self._ts_ms, max(example.ts_ms for example in usable))
+        segments = segments_of(buckets, offsets, sources)
+        self.watch.observe(usable, segments, predictions, labels, weights, sources, ts_ms, learned)
+        self._ts_ms = max(self._ts_ms, int(ts_ms.max()))
         if self.challenger is None:
             return
         sample = [

@@ -20,18 +20,28 @@ CHAMPION, CHAMPION_CALIBRATED = "ftrl", "ftrl-calibrated"
 
 _SLOT = FEATURES.index("slot")
 _HALF = SEGMENTS // 2
+_FOREIGN = SOURCES.index("foreign")
 
 Floats = NDArray[np.float64]
 WatchRecord = Calibrated | Watch | Quality | Change
 
 
-def segment_of(slot_bucket: int, foreign: bool) -> int:
-    """The calibration's segment of a slot, by its bucket; other systems' choices have segments of their own.
+def segments_of(
+    buckets: NDArray[np.uint32], offsets: NDArray[np.int64], sources: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The calibration's segment of each of n examples, int64[n]: by the bucket of its slot.
 
-    >>> segment_of(37, False), segment_of(37, True)
-    (5, 37)
+    Other systems' choices have segments of their own. A row that is not as wide as the spec has no slot.
+
+    >>> rows = np.full(2 * len(FEATURES), 37, np.uint32)
+    >>> segments_of(rows, np.array([0, len(FEATURES), 2 * len(FEATURES)]), np.array([0, 1]))
+    array([ 5, 37])
     """
-    return slot_bucket % _HALF + (_HALF if foreign else 0)
+    whole = np.diff(offsets) == len(FEATURES)
+    slots = np.zeros(len(sources), np.int64)
+    slots[whole] = buckets[offsets[:-1][whole] + _SLOT]
+    segments: NDArray[np.int64] = slots % _HALF + _HALF * (sources == _FOREIGN)
+    return segments
 
 
 class TaskWatch:
@@ -67,10 +77,10 @@ class TaskWatch:
         offsets: NDArray[np.int64],
         labels: NDArray[np.bool_],
         weights: Floats,
+        sources: NDArray[np.int64],
+        ts_ms: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
-        """Whether each of n examples may be learned from, bool[n]."""
-        sources = np.array([SOURCES.index(example.source) for example in examples], np.int64)
-        ts_ms = np.array([example.ts_ms for example in examples], np.int64)
+        """Whether each of n examples may be learned from, bool[n]; ``sources`` are places in ``SOURCES``."""
         learned, passages = self.gate.check(buckets, offsets, labels, weights, sources, ts_ms)
         for passage in passages:
             self._note(
@@ -82,26 +92,19 @@ class TaskWatch:
     def observe(
         self,
         examples: Sequence[Example],
+        segments: NDArray[np.int64],
         predictions: Floats,
         labels: NDArray[np.bool_],
         weights: Floats,
+        sources: NDArray[np.int64],
+        ts_ms: NDArray[np.int64],
         learned: NDArray[np.bool_],
     ) -> None:
         """Take what the champion said of n examples, float64[n], before it learned those of ``learned``.
 
-        Weights are finite here.
+        ``segments`` are those of ``segments_of``. Weights are finite here.
         """
-        foreign = np.array([example.source == "foreign" for example in examples], np.int64)
-        segments = np.array(
-            [
-                segment_of(
-                    example.buckets[_SLOT] if len(example.buckets) == len(FEATURES) else 0, bool(other)
-                )
-                for example, other in zip(examples, foreign.tolist(), strict=True)
-            ],
-            np.int64,
-        )
-        ts_ms = np.array([example.ts_ms for example in examples], np.int64)
+        foreign = (sources == _FOREIGN).astype(np.int64)
         calibrated = self.calibration.learn(predictions, segments, labels, weights, learned)
         self.quality.update(np.stack([predictions, calibrated]), labels, weights, foreign, ts_ms)
         if self.detector is None:

@@ -1,7 +1,9 @@
 """Reading a partition of a topic from its beginning to its committed end."""
 
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import Any
 
 from aiokafka.structs import TopicPartition
@@ -10,6 +12,7 @@ from streams.delivery.clients import new_reader
 from streams.settings import Kafka
 
 POLL_MS = 200
+OFFSET = attrgetter("offset")
 
 
 class MissingTopicError(RuntimeError):
@@ -63,7 +66,16 @@ async def read_all(kafka: Kafka, topic: str, partition: int) -> AsyncIterator[tu
 async def read_from(
     kafka: Kafka, tp: TopicPartition, start: int = 0, end: int | None = None
 ) -> AsyncIterator[Any]:
-    """The committed records of a partition between two offsets; by default up to the end as of the call.
+    """The committed records of a partition between two offsets; by default up to the end as of the call."""
+    async for records in read_batches(kafka, tp, start, end):
+        for record in records:
+            yield record
+
+
+async def read_batches(
+    kafka: Kafka, tp: TopicPartition, start: int = 0, end: int | None = None
+) -> AsyncIterator[list[Any]]:
+    """What ``read_from`` gives, as it was fetched: a step of an iterator a record is a seventh of a restore.
 
     It waits for the end of a transaction that is open before it. The reader is assigned once: aiokafka's
     may never stop if it is told to while it takes up another assignment.
@@ -76,6 +88,5 @@ async def read_from(
         reader.seek(tp, max(first, start))
         while await reader.position(tp) < end:
             for records in (await reader.getmany(tp, timeout_ms=POLL_MS)).values():
-                for record in records:
-                    if record.offset < end:
-                        yield record
+                within = bisect_left(records, end, key=OFFSET)
+                yield records if within == len(records) else records[:within]

@@ -142,9 +142,11 @@ class JoinedClicks:
     def _negative_due(self, key: int, deadline_ms: int) -> None:
         """A click has reached its age, whatever comes of it."""
         click = self.pool.get(key)
-        if click is None or click["learnable"] != WAITS or deadline_ms < self._negative_ms(click):
-            return  # learned, or set for another click that had the key
+        if click is None or click["learnable"] != WAITS:
+            return
         age_ms, stands_for = self._negative_age(click)
+        if deadline_ms < int(click["ts_ms"]) + age_ms + self.validity.final_ms:
+            return  # set for another click that had the key
         click["learnable"] = LEARNABLE
         self.pool.touch(key)
         number = self.tape.learn_click(self.pool.slot_of[key])

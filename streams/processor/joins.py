@@ -266,11 +266,12 @@ class Joins:
         exposure = self.state.exposures.fields(key)
         if exposure is not None:
             _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, _, origin, _ = exposure
-            place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
-            if learnable and not clicked % 2 and self.outcomes.keeps_negative(place):
-                number = self.tape.learn_exposure(self.state.exposures.slot_of[key])
-                weight = self.outcomes.negative_weight
-                self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0, weight)
+            if learnable and not clicked % 2:
+                place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
+                if self.outcomes.keeps_negative(place):
+                    number = self.tape.learn_exposure(self.state.exposures.slot_of[key])
+                    weight = self.outcomes.negative_weight
+                    self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0, weight)
             self.state.exposures.remove(key)
 
     def _verdict_due(self, key: int, deadline_ms: int) -> None:

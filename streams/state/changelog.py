@@ -7,7 +7,7 @@ import numpy as np
 from aiokafka.structs import TopicPartition
 
 from schemas.topics import INPUTS, STATE, TOPICS, Topic
-from streams.delivery.restore import count_partitions, open_reader, partition_counts, read_all, read_from
+from streams.delivery.restore import count_partitions, open_reader, partition_counts, read_batches, read_from
 from streams.settings import Kafka
 from streams.state.gathering import Gathering
 from streams.state.partition import PartitionState
@@ -32,8 +32,9 @@ async def restore(
     async with open_reader(kafka) as reader:
         count = await count_input_partitions(reader, inputs)
     newest = Gathering()
-    async for key, value in read_all(kafka, STATE.name, partition):
-        newest.add(key, value)
+    async for records in read_batches(kafka, TopicPartition(STATE.name, partition)):
+        for record in records:
+            newest.add(record.key, record.value)
     try:
         state.restore(newest)
     except ChangelogError as error:

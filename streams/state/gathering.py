@@ -78,7 +78,8 @@ class _Values:
         return [block.data.toreadonly(), *others]
 
     def put(self, key: int, value: bytes | None) -> None:
-        self._others.pop(key, None)
+        if self._others:
+            self._others.pop(key, None)
         if not self._size and value:
             self._size = len(value)
         if value is None or len(value) != self._size:

@@ -1,72 +1,29 @@
-"""Invalid traffic: each rule by itself, and all of them in any order of arrival."""
+"""Invalid traffic: each rule by itself."""
 
 from collections import Counter
-from typing import NamedTuple
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec.structs import replace
-from traffic import SETTINGS, T0_MS, TOPICS, arrivals, click, exposure, new_processor, purchase, view
-
-from schemas.examples import decode_example
-from schemas.outcomes import decode_outcome
-from streams.processor.arrival import Arrival
-from streams.settings import State, Validity
-
-LATENESS_MS, CLICK_MS, WINDOW_MS = 10_000, 30_000, 4000
-PANE_MS, FINAL_MS = WINDOW_MS // 2, LATENESS_MS + WINDOW_MS
-MAX_CLICKS, MIN_DELAY_MS, TOLERANCE_MS = 3, 100, 1000
-END_MS = T0_MS + 10**6
-STRICT = replace(
-    SETTINGS,
-    validity=Validity(
-        min_click_delay_ms=MIN_DELAY_MS,
-        clock_tolerance_ms=TOLERANCE_MS,
-        max_clicks=MAX_CLICKS,
-        window_s=WINDOW_MS / 1000,
-    ),
+from judging import (
+    CLICK_MS,
+    ECHO,
+    FINAL_MS,
+    MAX_CLICKS,
+    MIN_DELAY_MS,
+    PANE_MS,
+    STRICT,
+    TOLERANCE_MS,
+    clicks,
+    judged,
+    labels,
+    shown,
+    taken,
+    told,
 )
-ECHO = {"decision_id": "views-0-0-0"}
+from msgspec.structs import replace
+from traffic import T0_MS, arrivals, click, exposure, new_processor, purchase, view
 
-
-def judged(*events, settings=STRICT, end_ms=END_MS):
-    """A processor after these events, with all verdicts given; its outcomes and its examples."""
-    processor = new_processor(settings)
-    processor.process(arrivals(events))
-    processor.advance(end_ms)
-    return processor, *taken(processor)
-
-
-def taken(processor):
-    outcomes, examples, _ = processor.output.take_committed()
-    return [decode_outcome(value) for _, value in outcomes], [decode_example(value) for _, value in examples]
-
-
-def told(outcomes):
-    """Kind and offset of each outcome, and why it is invalid."""
-    return [(o.kind, int(o.outcome_id.split("-")[-1]), o.invalid) for o in outcomes]
-
-
-def labels(examples):
-    """By task, partition and offset of what was labelled: label by label the sum of weights that is left."""
-    sums = Counter()
-    for example in examples:
-        sums["-".join(example.example_id.split("-")[:3]), example.label] += example.weight
-    return {key: weight for key, weight in sums.items() if weight}
-
-
-def shown(number, after_ms=0, user_id="u1"):
-    """Another system's exposure, ``x<number>``."""
-    return exposure(T0_MS + after_ms, user_id, event_id=f"x{number}", propensity=0.5)
-
-
-def clicks(count, every_ms=300, first_ms=1000, user_id="u1", **fields):
-    """So many clicks, each on an exposure of its own unless fields name one."""
-    return [
-        click(T0_MS + first_ms + n * every_ms, user_id, **({"exposure_id": f"x{n}"} | fields))
-        for n in range(count)
-    ]
+from streams.processor.arrival import Arrival
+from streams.settings import State
 
 
 @pytest.mark.parametrize(
@@ -308,160 +265,6 @@ def test_a_full_pool_of_repeated_clicks_makes_room():
     repeated = sum(o.invalid == "repeated" for o in outcomes)
     assert 11 == repeated + processor.state.counters["overflowed"]
     assert 1 == labels(examples)["ctr-0-0", 1]
-
-
-class Pressed(NamedTuple):
-    """A click, by a user on an exposure."""
-
-    number: int
-    user: str
-    exposure: int
-    ts_ms: int
-
-
-@st.composite
-def mixtures(draw):
-    """When exposures were shown to whom, clicks on them and on nothing, and orders."""
-    shown_ms = draw(st.lists(st.integers(0, 12_000), min_size=1, max_size=6))
-    exposures = [(f"u{draw(st.integers(1, 2))}", T0_MS + ms) for ms in shown_ms]
-    delays_ms = st.sampled_from([-1001, -1, 0, 99, 100, 300, 600, 1500, 2500, 6000, CLICK_MS, CLICK_MS + 1])
-    pressed = []
-    for number in range(draw(st.integers(0, 12))):
-        place = draw(st.integers(0, len(exposures)))
-        user, ts_ms = exposures[place] if place < len(exposures) else ("u1", T0_MS + 5000)
-        pressed.append(Pressed(number, user, place, ts_ms + draw(delays_ms)))
-    orders = [(f"u{draw(st.integers(1, 2))}", T0_MS + draw(st.integers(0, 60_000))) for _ in range(2)]
-    return exposures, pressed, orders
-
-
-def arriving(mixture, lateness):
-    """Its events in order of arrival."""
-    exposures, pressed, orders = mixture
-    found = []
-
-    def tell(offset, event):
-        arrival = Arrival(TOPICS[type(event)], 0, offset, event.ts_ms, b"", event)
-        found.append((event.ts_ms + next(lateness), len(found), arrival))
-
-    for number, (user, ts_ms) in enumerate(exposures):
-        tell(number, exposure(ts_ms, user, event_id=f"x{number}", propensity=0.5))
-    for each in pressed:
-        tell(each.number, click(each.ts_ms, each.user, exposure_id=f"x{each.exposure}"))
-    for number, (user, ts_ms) in enumerate(orders):
-        tell(number, purchase(ts_ms, user, order_id=f"o{number}"))
-    return [arrival for _, _, arrival in sorted(found, key=lambda one: one[:2])]
-
-
-def expected_of(mixture):
-    """Billed exposures, net labels of click-through, and which exposure earned each order, from the whole.
-
-    The orders are left open where one exposure has several valid clicks (which of them counts is not said) or
-    valid clicks come at the same time (none of them is the last).
-    """
-    exposures, pressed, orders = mixture
-    panes = Counter((each.user, each.ts_ms // PANE_MS) for each in pressed)
-
-    def is_valid(each):
-        if each.exposure == len(exposures):
-            return False
-        here = (each.user, each.ts_ms // PANE_MS)
-        beside = max(panes[here[0], here[1] + place] for place in (-1, 1))
-        delay_ms = each.ts_ms - exposures[each.exposure][1]
-        return MIN_DELAY_MS <= delay_ms <= CLICK_MS and panes[here] + beside <= MAX_CLICKS
-
-    valid = [each for each in pressed if is_valid(each)]
-    billed = {each.exposure for each in valid}
-    net = {(f"ctr-0-{number}", int(number in billed)): 1 for number in range(len(exposures))}
-    earned = {}
-    for number, (user, ts_ms) in enumerate(orders):
-        before = [(each.ts_ms, each.exposure) for each in valid if each.user == user]
-        before = [one for one in before if 0 <= ts_ms - one[0] <= 60_000]
-        if before:
-            earned[number] = max(before)[1]
-    is_open = len(valid) > len(billed) or len({each.ts_ms for each in valid}) < len(valid)
-    return billed, net, None if is_open else earned
-
-
-def came_of(processor):
-    """What ``expected_of`` says, from what the processor has said; each record under its own identity."""
-    outcomes, examples = taken(processor)
-    assert len(outcomes) == len({o.outcome_id for o in outcomes})
-    assert len(examples) == len({each.example_id for each in examples})
-    bill = Counter()
-    for o in outcomes:
-        if o.kind == "credit" or (o.kind == "click" and not o.invalid):
-            bill[int(o.exposure_id.split("-")[2])] += -1 if o.kind == "credit" else 1
-    assert set(bill.values()) <= {0, 1}
-    billed = {number for number, count in bill.items() if count}
-    net = labels(examples)
-    conversions = [weight for (name, label), weight in net.items() if (name[:3], label) == ("cvr", 0)]
-    assert [1.0] * len(billed) == conversions
-    clickthrough = {key: weight for key, weight in net.items() if key[0].startswith("ctr")}
-    earned = {int(o.order_id[1:]): int(o.exposure_id.split("-")[2]) for o in outcomes if o.kind == "purchase"}
-    return billed, clickthrough, earned
-
-
-LATENESS = st.lists(st.integers(0, 4).map(lambda part: part * LATENESS_MS // 4), min_size=20, max_size=20)
-
-
-@given(mixtures(), LATENESS)
-def test_any_order_of_arrival_comes_to_the_same_labels_and_bill(mixture, lateness):
-    """What is left after credits is what a reader of it all would say, whatever came late by how much."""
-    processor = new_processor(STRICT)
-    processor.process(arriving(mixture, iter(lateness)))
-    processor.advance(END_MS)
-    billed, net, earned = expected_of(mixture)
-    said = came_of(processor)
-    assert (billed, net) == said[:2]
-    assert earned is None or earned == said[2]
-
-
-@given(mixtures(), LATENESS)
-def test_every_click_has_an_outcome(mixture, lateness):
-    """Never silently dropped: a click on an ad is told once, as valid or with a reason that is counted."""
-    processor = new_processor(STRICT)
-    processor.process(arriving(mixture, iter(lateness)))
-    processor.advance(END_MS)
-    outcomes, _ = taken(processor)
-    counters = processor.state.counters
-    assert counters["ad_clicks"] == sum(o.kind == "click" for o in outcomes)
-    reasons = Counter(o.invalid for o in outcomes if o.invalid)
-    assert reasons == {reason: counters[f"invalid_{reason}"] for reason in reasons}
-    assert reasons.total() == sum(n for name, n in counters.items() if name.startswith("invalid_"))
-
-
-@given(mixtures(), LATENESS, st.integers(0, 20), st.integers(0, 20_000))
-def test_a_restart_before_the_verdict_changes_nothing(mixture, lateness, cut, waited_ms):
-    """Whatever is pending at a checkpoint goes on from the changelog, to the same bytes."""
-    arrived = arriving(mixture, iter(lateness))
-    steady, before, after = (new_processor(STRICT) for _ in range(3))
-    for processor, part in ((steady, arrived[:cut]), (before, arrived[:cut])):
-        processor.process(part)
-        processor.advance(processor.state.stream_ms + waited_ms)
-    after.state.restore(before.state.drain())
-    after.restored()
-    for processor in (steady, after):
-        processor.process(arrived[cut:])
-        processor.advance(END_MS)
-    assert steady.output.outcomes == before.output.outcomes + after.output.outcomes
-    assert steady.output.examples == before.output.examples + after.output.examples
-    assert steady.state.counters == after.state.counters
-    assert not any(len(pool) for pool in after.state.pools if pool is not after.state.profiles)
-
-
-@given(mixtures(), LATENESS, st.integers(1, 9))
-def test_how_often_time_is_told_makes_no_difference(mixture, lateness, seconds):
-    """Verdicts follow event time: ticks in small steps come to the same bytes as one leap."""
-    arrived = arriving(mixture, iter(lateness))
-    leaping, ticking = new_processor(STRICT), new_processor(STRICT)
-    for processor in (leaping, ticking):
-        processor.process(arrived)
-    for ms in range(T0_MS, T0_MS + 200_000, seconds * 1000):
-        ticking.advance(ms)
-    for processor in (leaping, ticking):
-        processor.advance(END_MS)
-    assert leaping.output.outcomes == ticking.output.outcomes
-    assert leaping.output.examples == ticking.output.examples
 
 
 def test_nobodies_are_not_counted_together():
