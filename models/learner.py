@@ -134,6 +134,14 @@ class Learner:
             learner.resume()
         self.version = self._published_version = versions[0]
 
+    def differences(self, other: "Learner") -> list[str]:
+        """What of the state differs in any bit, as ``ctr.z``; challenger, AUC and hourly figures aside."""
+        return [
+            f"{task}.{name}"
+            for task, learner in self.tasks.items()
+            for name in learner.differences(other.tasks[task])
+        ]
+
 
 def _is_kept(key: str) -> bool:
     """Whether a record of the topic stays for good: the audit of changes."""

@@ -179,6 +179,16 @@ class TaskLearner:
         overall = self._overall.report(self.task, self._champion_parts.version, self._ts_ms)
         self.null_model.positives, self.null_model.trials = overall.label_sum, overall.weight_sum
 
+    def differences(self, other: "TaskLearner") -> list[str]:
+        """What of the state differs in any bit, by name."""
+        laws = [each.delays.record(self.task, 0) if each.delays else None for each in (self, other)]
+        equal = {
+            "z": self.champion.z.tobytes() == other.champion.z.tobytes(),
+            "n": self.champion.n.tobytes() == other.champion.n.tobytes(),
+            "delays": laws[0] == laws[1],
+        }
+        return [name for name, same in equal.items() if not same] + self.watch.differences(other.watch)
+
     def _restore_champion(self, parts: list[Weights]) -> None:
         if parts and parts[0].kind == "snapshot":
             self.champion = self.champion.clone()

@@ -170,14 +170,15 @@ class TaskWatch:
         self.quality.restore([each for each in self._reported.values() if each.version == version])
         self._reported.clear()
 
-    def equals(self, other: "TaskWatch") -> bool:
-        """Whether gate, calibration and drift detector of both are in the same state, bit for bit."""
+    def differences(self, other: "TaskWatch") -> list[str]:
+        """Of gate, calibration and drift detector those whose states differ in any bit."""
         detectors = [each.detector.state() if each.detector else None for each in (self, other)]
-        return (
-            self.gate.state() == other.gate.state()
-            and self.calibration.state.tobytes() == other.calibration.state.tobytes()
-            and detectors[0] == detectors[1]
-        )
+        equal = {
+            "gate": self.gate.state() == other.gate.state(),
+            "calibration": self.calibration.state.tobytes() == other.calibration.state.tobytes(),
+            "drift": detectors[0] == detectors[1],
+        }
+        return [name for name, same in equal.items() if not same]
 
     def _note(
         self, example: Example, kind: str, source: str, reason: str, field: str, seen: float, usual: float

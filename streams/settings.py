@@ -76,6 +76,8 @@ class Processing(Struct, frozen=True, forbid_unknown_fields=True):
 
     checkpoint_interval_s: Seconds = 1.0
     """Wall time between two transactions of a partition."""
+    max_uncommitted: Count = 100_000
+    """Outcomes and examples of a partition that may wait for a transaction: then processing waits, too."""
     tick_interval_s: Seconds = 1.0
     """Wall time after which an idle partition's stream time moves on."""
     lateness_s: Seconds = 600.0

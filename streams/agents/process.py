@@ -25,9 +25,6 @@ from streams.state.changelog import check_inputs, restore
 CHUNK = 1000
 """Events between two looks at the event loop: some 20 ms."""
 
-MAX_UNCOMMITTED = 100_000
-"""Outcomes and examples that may wait for a transaction: with a slow broker processing waits, too."""
-
 
 class ProcessJob:
     """One partition number of the three input topics and of identities, with all the state behind it.
@@ -98,9 +95,9 @@ class ProcessJob:
                 self._arrived_at_s = self.progressed_at_s
                 self._arrived_stream_ms = self.processor.state.stream_ms
             await self._outbox.put(self.processor.output.take_decisions())
-            await self._checkpoint_if_due()
-            if self.processor.output.uncommitted > MAX_UNCOMMITTED:
+            if self._full:
                 await self._await_commit()
+            await self._checkpoint_if_due()
             await asyncio.sleep(0)
         self._pass_markers(marks)
         if merge.idle:
@@ -167,8 +164,14 @@ class ProcessJob:
         if self.processor.output.uncommitted > uncommitted:
             self._changed = True
 
+    @property
+    def _full(self) -> bool:
+        """Whether as much waits for a transaction as may."""
+        return self.processor.output.uncommitted > self._settings.processing.max_uncommitted
+
     async def _checkpoint_if_due(self) -> None:
-        due = time.monotonic() - self._committed_at_s >= self._settings.processing.checkpoint_interval_s
+        interval_s = self._settings.processing.checkpoint_interval_s
+        due = self._full or time.monotonic() - self._committed_at_s >= interval_s
         if self._commit is not None and self._commit.done():
             await self._await_commit()
         if due and self._changed and self._commit is None:

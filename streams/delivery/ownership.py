@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from streams.delivery.transport import BatchApp, Fetched, Mark, Rows
+from streams.delivery.transport import BatchApp, Fetched, LostPlaceError, Mark, Rows
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +56,8 @@ class Ownership:
         self._new_job = new_job
         self._groups: dict[Any, set[TP]] = {}
         self._positions: dict[TP, int] = {}
-        self._taken: dict[TP, int] = {}
-        """Next offset of each partition that some job has taken from, or was to be read from."""
+        self._next: dict[TP, int] = {}
+        """Where the next poll of each partition must go on: where the last one ended, or a job began."""
         self._member_ids: set[str] = set()
         self._opened = False
         self._lock = asyncio.Lock()
@@ -68,15 +67,19 @@ class Ownership:
         app.on_before_shutdown.connect(self._on_shutdown)
 
     async def take(self, fetched: Fetched) -> None:
-        """Give every job its part of a poll; a poll of an earlier generation is dropped."""
+        """Give every job its part of a poll; a poll of an earlier generation is dropped.
+
+        Raises ``LostPlaceError`` where a poll does not go on where the last one ended.
+        """
         async with self._lock:
             if fetched.generation != self.app.consumer_generation_id:
                 return
             try:
+                self._go_on(fetched)
                 for group, job in self.jobs.items():
                     tps = self._groups[group]
                     await job.take(
-                        {tp: self._not_yet_taken(tp, rows) for tp, rows in fetched.rows.items() if tp in tps},
+                        {tp: rows for tp, rows in fetched.rows.items() if tp in tps},
                         {tp: mark for tp, mark in fetched.marks.items() if tp in tps},
                         fetched.generation,
                     )
@@ -86,18 +89,21 @@ class Ownership:
                 raise
             self.app.held = frozenset(tp for job in self.jobs.values() for tp in job.full())
 
-    def _not_yet_taken(self, tp: TP, rows: list[ConsumerRecord]) -> list[ConsumerRecord]:
-        """The rows from the partition's next offset on.
+    def _go_on(self, fetched: Fetched) -> None:
+        """Check that no poll was dropped on the way, and that none comes twice.
 
-        A fetch that was under way when the partition was assigned may have begun at the group's offset, which
-        the broker may tell late: before the seek, and yet of this generation. The seek reads on from there.
+        Offsets alone do not show it: markers of transactions take some, and compaction leaves gaps.
         """
-        taken = self._taken.get(tp, 0)
-        if rows and rows[0].offset < taken:
-            rows = [row for row in rows if row.offset >= taken]
-        if rows:
-            self._taken[tp] = rows[-1].offset + 1
-        return rows
+        for tp, mark in fetched.marks.items():
+            expected, since = self._next.get(tp, fetched.since[tp]), fetched.since[tp]
+            rows = fetched.rows.get(tp)
+            if since != expected or (rows[0].offset if rows else mark.position) < expected:
+                raise LostPlaceError(
+                    f"{tp.topic}[{tp.partition}]: expected a poll that goes on at offset {expected}, got one "
+                    f"that goes on at {since} and begins with {rows[0].offset if rows else 'no record'}; the "
+                    "next owner begins at the last checkpoint"
+                )
+            self._next[tp] = mark.position
 
     def stalled_s(self) -> float:
         """For how long some job has had work and made no progress."""
@@ -130,7 +136,7 @@ class Ownership:
             self.jobs = {group: self._new_job(group, tps) for group, tps in sorted(groups.items())}
             opened = await self._open_all()
             self._positions = {tp: offset for positions in opened for tp, offset in positions.items()}
-            self._taken = dict(self._positions)
+            self._next = dict(self._positions)
             if self.jobs:
                 logger.info(
                     "%s: generation %s, %d partition groups restored",

@@ -11,7 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import faust
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
@@ -47,12 +52,20 @@ class Fetched(NamedTuple):
 
     rows: Rows
     marks: Mapping[TP, Mark]
+    since: Mapping[TP, int]
+    """Where the reading of each of ``marks`` stood when the poll before this one was handed out."""
     generation: int
     """Of the consumer group, when the records were taken."""
+    seeks: int
+    """How often positions had been set when the poll began."""
 
 
 class FencedError(RuntimeError):
     """The group has moved on: this worker no longer owns what it wants to commit."""
+
+
+class LostPlaceError(RuntimeError):
+    """The next record of a partition is not to be had, or would not be the next."""
 
 
 class BatchApp(faust.App):
@@ -71,10 +84,18 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
     shutdown_timeout = 10.0  # Faust's 60 s keeps a SIGTERM waiting for a broker that is away
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.seeks = 0
+        """How often positions have been set."""
+        self._handed: dict[TP, int] = {}
+        """Where reading stood when the last poll was handed out, or to where it was set since."""
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         consumer._isolation_level = "read_committed"
+        consumer._auto_offset_reset = "none"  # where to read from is for ``seek_exact`` to say
         return consumer
 
     async def _fetch_records(
@@ -85,9 +106,17 @@ class _Thread(driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Fetched | dict[Any, Any]:
         wanted = set(active_partitions or ()).difference(self.app.held)
-        rows: dict[Any, Any] = {}
+        seeks, rows = self.seeks, {}
         if wanted:
-            rows = await super()._fetch_records(consumer, wanted, timeout, max_records)
+            try:
+                rows = await super()._fetch_records(consumer, wanted, timeout, max_records)
+            except NoOffsetForPartitionError:
+                pass  # it was assigned just now, and is about to be told where to begin
+            except OffsetOutOfRangeError as error:
+                raise LostPlaceError(
+                    f"expected to read on from {_places(*error.args)}, but the broker has it no more: "
+                    "retention has removed events that were never processed, or the topic was made anew"
+                ) from None
         else:
             # All are held: the jobs still need their turns, or they would be held for ever.
             await asyncio.sleep(timeout or POLL_S)
@@ -95,13 +124,28 @@ class _Thread(driver.AIOKafkaConsumerThread):
         assignment = subscription.assignment if subscription else None
         if assignment is None:
             return {}
+        if seeks != self.seeks:
+            self._give_back(consumer)
+            rows = {}
         marks = {
             TP(*tp): Mark(state.position, state.highwater)
             for tp in assignment.tps
             if (state := assignment.state_value(tp)).has_valid_position
         }
+        since = {tp: self._handed.get(tp, mark.position) for tp, mark in marks.items()}
+        self._handed.update({tp: mark.position for tp, mark in marks.items()})
         taken = {TP(*tp): records for tp, records in rows.items()}
-        return Fetched(taken, marks, consumer._coordinator.generation)
+        return Fetched(taken, marks, since, consumer._coordinator.generation, seeks)
+
+    def _give_back(self, consumer: Any) -> None:
+        """Set positions again that were set while a poll was under way.
+
+        What it read may lie before them. Or behind them: then Faust drops it if its flow is not going again
+        yet, and nobody would ever read it.
+        """
+        for tp in consumer.assignment():
+            if TP(*tp) in self._handed:
+                consumer.seek(tp, self._handed[TP(*tp)])
 
     async def commit_exact(self, offsets: Mapping[TP, tuple[int, str]], generation: int) -> None:
         consumer = self._ensure_consumer()
@@ -127,14 +171,17 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         partitions = [TopicPartition(*tp) for tp in self.consumer.assignment()]
         first = await consumer.beginning_offsets(partitions)
+        self.seeks += 1
+        self._handed.clear()
         for tp in partitions:
             position = positions.get(TP(*tp), first[tp])
             if position < first[tp]:
-                raise RuntimeError(
+                raise LostPlaceError(
                     f"{tp.topic}[{tp.partition}]: expected offset {position}, which is next, but the topic "
                     f"now begins at {first[tp]}: retention has removed events that were never processed"
                 )
             consumer.seek(tp, position)
+            self._handed[TP(*tp)] = position
 
 
 class _Consumer(driver.Consumer):
@@ -151,6 +198,8 @@ class _Consumer(driver.Consumer):
             return
         if fetched.generation != generation or not self.assignment():
             return  # these rows belong to an assignment that is over; the seek will read them again
+        if fetched.seeks != self._thread.seeks:
+            return  # positions have been set meanwhile: all from there on is read again
         tp = min(self.assignment())
         self._read_offset.pop(tp, None)  # a poll has no single offset to be compared with the last one
         yield (
@@ -178,6 +227,11 @@ class _Consumer(driver.Consumer):
         """Committed offset and metadata of each partition that has one."""
         found = await self._thread.call_thread(self._thread.committed_exact, partitions)
         return dict(found)
+
+
+def _places(offsets: Mapping[Any, int]) -> str:
+    """Partitions and offsets, for people."""
+    return ", ".join(f"{tp.topic}[{tp.partition}] offset {offset}" for tp, offset in offsets.items())
 
 
 class Transport(driver.Transport):

@@ -1,6 +1,7 @@
 """A broker and the workers over it, which tests kill, freeze and replace."""
 
 import asyncio
+import re
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from kafka.admin import MemberToRemove
 
 from schemas.topics import EXAMPLES, INPUTS
 from streams.admin import ask
+from streams.bench.faults.gauge import Gauge
 from streams.bench.faults.oracle import expected_results
 from streams.bench.faults.results import Results, left_results
 from streams.bench.mix import Mix
@@ -24,8 +26,6 @@ from streams.settings import Settings, child_environment
 
 WORKER = ("-m", "streams", "worker", "--roles", "process,learn")
 POLL_S = 0.01
-SLICE_S = 0.1
-"""What a worker does between two looks at it: a small part of the stream."""
 TIMEOUT_S = 60.0
 """Far longer than anything here takes: a joined group, a compiled kernel, a rebalance."""
 STOP_TIMEOUT_S = 15.0
@@ -50,6 +50,11 @@ class Worker(Process):
         """End it as an orchestrator does; it must leave in time and in order."""
         self.send(signal.SIGTERM)
         assert 0 == self.exit_status(STOP_TIMEOUT_S), self.log_tail()
+
+    def generation(self, group: str) -> int:
+        """The newest one of a group in which it had work, 0 before; from its log, which takes no time."""
+        found = re.findall(rf"{group}: generation (\d+),", self.log_path.read_text(errors="replace"))
+        return int(found[-1]) if found else 0
 
     @property
     def ended(self) -> bool:
@@ -82,17 +87,25 @@ class Bed:
         return worker
 
     def start_joined(self) -> Worker:
-        """Start a worker and wait until it is a member of its groups."""
+        """Start a worker and wait until it is a member of its groups, and all have their partitions."""
         before, worker = self.members(), self.start()
         self.wait_for(lambda: len(self.members() - before) == len(self.groups), worker)
         worker.members = self.members() - before
+        process, learn = self.groups
+        self.wait_for(
+            lambda: (
+                min(each.generation(process) for each in self.workers) >= len(self.workers)
+                and max(each.generation(learn) for each in self.workers) >= len(self.workers)
+            ),
+            worker,
+        )
         return worker
 
     def load(self, stream: Mix) -> None:
         """Lay all events on the topics in one transaction, so that workers see all of them or none."""
-        asyncio.run(self._load(stream))
+        asyncio.run(self._lay(stream))
 
-    async def _load(self, stream: Mix) -> None:
+    async def _lay(self, stream: Mix) -> None:
         producer = new_producer(self.settings.kafka, "shop")
         await producer.start()
         async with producer.transaction():
@@ -136,27 +149,23 @@ class Bed:
             assert time.monotonic() < deadline_s, "timed out"
             time.sleep(POLL_S)
 
-    def wait_for_share(self, share: float, *workers: Worker) -> None:
+    def wait_for_share(self, share: float, *workers: Worker, loading: Mix | None = None) -> None:
         """Wait until this share of the events is committed; more must be left.
 
-        Once they have begun, workers stand still while the broker is asked: that may take longer than the
-        rest of their work.
+        All of their work takes workers a second or two: they stand still while events are loaded.
         """
-        total = sum(self.ask(lambda admin: end_offsets(admin, INPUTS)).values())
-        self.wait_for(lambda: self.committed() > 0, *workers)
-        done, deadline_s = 0, time.monotonic() + TIMEOUT_S
-        while done < share * total:
-            assert time.monotonic() < deadline_s, "timed out"
-            time.sleep(SLICE_S)
-            with self._standing(workers):
-                done = self.committed()
-        assert done < 0.95 * total, "the run was over before it could be disturbed"
+        with Gauge(self.settings.kafka, self.groups[0], POLL_S) as gauge:
+            if loading is not None:
+                with self._standing(workers):
+                    self.load(loading)
+                    self.wait_for(lambda: gauge.answered)
+            total = sum(self.ask(lambda admin: end_offsets(admin, INPUTS)).values())
+            self.wait_for(lambda: gauge.events >= share * total, *workers)
+            assert gauge.events < 0.95 * total, "the run was over before it could be disturbed"
 
     @contextmanager
     def _standing(self, workers: Sequence[Worker]) -> Iterator[None]:
-        """Workers stand still inside; they must live."""
         for worker in workers:
-            worker.check()
             worker.pause()
         try:
             yield

@@ -24,7 +24,12 @@ SETTINGS = Settings(
         fetch_max_records=100,  # many polls and checkpoints, so that there are many moments to be killed at
     ),
     # Windows that close within the 150 s that the events span.
-    processing=Processing(checkpoint_interval_s=0.05, click_window_s=50.0, lateness_s=10.0),
+    processing=Processing(
+        checkpoint_interval_s=0.05,
+        max_uncommitted=200,  # so that work does not run away from what is committed, however fast it is
+        click_window_s=50.0,
+        lateness_s=10.0,
+    ),
 )
 
 

@@ -20,9 +20,12 @@ ANSWER_WITHIN_S = 2.0
 class Gauge:
     """Follows what a group has committed; as a context manager it runs in a thread of its own."""
 
-    def __init__(self, kafka: Kafka, group_id: str) -> None:
+    def __init__(self, kafka: Kafka, group_id: str, poll_s: float = POLL_S) -> None:
+        self.answered = False
+        """Whether the brokers have been asked at all."""
         self.events = 0
         """Committed when last asked."""
+        self._poll_s = poll_s
         self._kafka = replace(kafka, request_timeout_s=ANSWER_WITHIN_S)
         self._group_id = group_id
         self._partitions = [
@@ -44,9 +47,10 @@ class Gauge:
             # A client keeps to the coordinator that it once found: a new one after each failure.
             with suppress(KafkaError, NoBrokerError), open_admin(self._kafka) as admin:
                 self._follow(admin)
-            self._stop.wait(POLL_S)
+            self._stop.wait(self._poll_s)
 
     def _follow(self, admin: KafkaAdminClient) -> None:
-        while not self._stop.wait(POLL_S):
+        while not self._stop.wait(self._poll_s):
             committed = committed_offsets(admin, self._group_id, self._partitions)
             self.events = max(self.events, sum(committed.values()))
+            self.answered = True

@@ -99,7 +99,7 @@ def report(plan: Plan, bed: Bed, runs: list[Run]) -> Report:
         store_rows=of_stores.get("store_rows"),
         store_missing_rows=of_stores.get("store_missing_rows"),
         store_other_rows=of_stores.get("store_other_rows"),
-        learner_weights_equal=all(each.learner_weights_equal for each in runs),
+        learner_weights_equal=not any(each.learner_differences for each in runs),
         faults=faults,
         faults_left_out=bed.left_out,
         passed=all(each.passed for each in runs),

@@ -13,7 +13,7 @@ from msgspec import Struct
 from schemas.topics import DEAD_LETTERS, DECISIONS, EXAMPLES, IDENTITIES, INPUTS, OUTCOMES, Topic
 from streams.admin import open_admin
 from streams.bench.faults.bed import Bed
-from streams.bench.faults.comparison import Comparison, compare, weights_equal
+from streams.bench.faults.comparison import Comparison, compare, learner_differences
 from streams.bench.faults.crew import PROCESS, SINK, Crew, Ended
 from streams.bench.faults.gauge import Gauge
 from streams.bench.faults.logins import RECLAIM_AFTER_S
@@ -79,14 +79,17 @@ class Run(Struct, frozen=True):
     workers_started: int
     ended: list[Ended]
     """Workers that ended by themselves and were started again."""
-    learner_weights_equal: bool
+    learner_differences: list[str]
+    """What of the learner's state is not that of one which reads the examples once, in order."""
     comparison: Comparison
     store: StoreComparison | None
     """None without a store."""
 
     @property
     def passed(self) -> bool:
-        return self.comparison.same and self.learner_weights_equal and (self.store is None or self.store.same)
+        return (
+            self.comparison.same and not self.learner_differences and (self.store is None or self.store.same)
+        )
 
 
 def run(
@@ -153,7 +156,7 @@ def run(
         injected=weather.injected,
         workers_started=crew.started,
         ended=crew.ended,
-        learner_weights_equal=weights_equal(settings),
+        learner_differences=learner_differences(settings),
         comparison=compare(expected_results(settings, stream_ms), actual, by_arrival=name == "paced"),
         store=compare_store(settings.kafka, settings.clickhouse) if bed.store else None,
     )

@@ -67,10 +67,10 @@ def rows():
 def test_processing_waits_for_a_slow_broker(monkeypatch):
     """With too much waiting for a transaction nothing is processed until the one under way is through."""
     monkeypatch.setattr(process, "CHUNK", CHUNK)
-    monkeypatch.setattr(process, "MAX_UNCOMMITTED", LIMIT)
+    settings = replace(SETTINGS, processing=replace(SETTINGS.processing, max_uncommitted=LIMIT))
 
     async def scenario():
-        job = new_job()
+        job = new_job(settings=settings)
         job._transactions = BlockedTransactions()
         job._start_commit()
         marks = {TP(topic.name, 0): Mark(0, 0) for topic in INPUTS}

@@ -26,7 +26,7 @@ def came_to(
     """Two runs that lack so many decisions each, and have these stores."""
     comparison = Comparison(2, 1, missing, *(0,) * 9, {})
     disturbances, injected = Disturbances(10_000, 0, 0, 0, 0, 0, 0), [Injected("kill", 1.0, 500)]
-    single = Run("strict", 10.0, 1000.0, disturbances, injected, 3, [], True, comparison, store)
+    single = Run("strict", 10.0, 1000.0, disturbances, injected, 3, [], [], comparison, store)
     return lambda plan, directory, advance: bench.report(plan, WHOLE, [single, single])
 
 

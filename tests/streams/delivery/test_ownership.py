@@ -1,4 +1,4 @@
-"""What becomes of a job that fails."""
+"""What reaches a job, in which order, and what becomes of one that fails."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from faust.types import TP
 
 from streams.delivery.fetching import Row
 from streams.delivery.ownership import OPENED_AT_ONCE, Ownership
-from streams.delivery.transport import Fetched
+from streams.delivery.transport import Fetched, LostPlaceError, Mark
 
 VIEWS_0 = TP("views", 0)
 
@@ -73,7 +73,7 @@ def test_a_job_that_failed_is_never_finished() -> None:
         ownership = Ownership(app, lambda tp: tp, lambda tp, tps: job)
         await app.on_rebalance_complete.send(app)
         with pytest.raises(RuntimeError, match="the wheel broke"):
-            await ownership.take(Fetched({}, {}, 1))
+            await ownership.take(Fetched({}, {}, {}, 1, 0))
         await app.on_partitions_revoked.send(app, {VIEWS_0})
 
     asyncio.run(fail_and_rebalance())
@@ -97,39 +97,59 @@ class ReadingJob(FailingJob):
     """Remembers the offsets that it was given; it is to be read from offset 5."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.offsets: list[int] = []
 
     async def open(self) -> Mapping[TP, int]:
         return {VIEWS_0: 5}
 
     async def take(self, rows: Any, marks: Any, generation: int) -> None:
-        self.offsets += [row.offset for row in rows[VIEWS_0]]
-
-    async def finish(self) -> None:
-        """Nothing to commit."""
-
-    async def close(self) -> None:
-        """Nothing to let go."""
+        self.offsets += [row.offset for row in rows.get(VIEWS_0, ())]
 
 
-def test_what_was_fetched_before_the_seek_is_not_taken_twice() -> None:
-    """A fetch from an older offset may come with the new generation; a job takes each offset once."""
-    job = ReadingJob()
+def polls_of(*spans: tuple[int, int, list[int]]) -> list[Fetched]:
+    """Polls, each by where the one before ended, where it ends itself, and the offsets of its rows."""
+    made = []
+    for since, position, offsets in spans:
+        rows: Any = {VIEWS_0: [Row(offset, 0, None, b"") for offset in offsets]} if offsets else {}
+        made.append(Fetched(rows, {VIEWS_0: Mark(position, 99)}, {VIEWS_0: since}, 1, 1))
+    return made
 
-    async def poll(*offsets: int) -> None:
-        rows: Any = [Row(offset, 0, None, b"") for offset in offsets]
-        await ownership.take(Fetched({VIEWS_0: rows}, {}, 1))
 
-    async def read_before_and_after_the_seek() -> None:
-        await app.on_rebalance_complete.send(app)
-        await poll(3, 4, 5, 6)
-        await poll(5, 6, 7)
-        await poll(9)
-
+async def read(job: ReadingJob, polls: list[Fetched]) -> None:
     app: Any = OneWorkerApp()
     ownership = Ownership(app, lambda tp: tp, lambda tp, tps: job)
-    asyncio.run(read_before_and_after_the_seek())
-    assert [5, 6, 7, 9] == job.offsets
+    await app.on_rebalance_complete.send(app)
+    for poll in polls:
+        await ownership.take(poll)
+
+
+def test_polls_that_go_on_from_each_other_are_taken() -> None:
+    """Offsets that markers take, or compaction, are no gap; a poll may bring nothing."""
+    job = ReadingJob()
+    polls = polls_of((5, 8, [5, 7]), (8, 8, []), (8, 9, []), (9, 12, [11]))
+    asyncio.run(read(job, polls))
+    assert [5, 7, 11] == job.offsets
+
+
+@pytest.mark.parametrize(
+    ("polls", "taken"),
+    [
+        pytest.param([(6, 8, [6, 7])], [], id="the first was dropped"),
+        pytest.param([(5, 7, [5, 6]), (8, 9, [8])], [5, 6], id="one between was dropped"),
+        pytest.param([(5, 7, [5, 6]), (5, 7, [5, 6])], [5, 6], id="one comes twice"),
+        pytest.param([(5, 7, [5, 6]), (7, 9, [3, 4])], [5, 6], id="rows from before"),
+        pytest.param([(5, 7, [5, 6]), (7, 0, [])], [5, 6], id="set back to the beginning"),
+    ],
+)
+def test_a_poll_that_does_not_go_on_where_the_last_one_ended_ends_the_worker(
+    polls: list[tuple[int, int, list[int]]], taken: list[int]
+) -> None:
+    """Whatever a client does at a rebalance: no record is passed over and none is counted twice."""
+    job = ReadingJob()
+    with pytest.raises(LostPlaceError, match=r"views\[0\]: expected a poll that goes on at offset"):
+        asyncio.run(read(job, polls_of(*polls)))
+    assert (taken, ["close"]) == (job.offsets, job.calls)
 
 
 def test_few_jobs_are_opened_at_once() -> None:
