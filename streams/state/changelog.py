@@ -33,8 +33,7 @@ async def restore(
         count = await count_input_partitions(reader, inputs)
     newest = Gathering()
     async for records in read_batches(kafka, TopicPartition(STATE.name, partition)):
-        for record in records:
-            newest.add(record.key, record.value)
+        newest.add([record.key for record in records], [record.value for record in records])
     try:
         state.restore(newest)
     except ChangelogError as error:

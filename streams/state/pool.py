@@ -123,11 +123,13 @@ class Pool:
         return [(encode_key(self.kind, key), values.get(key)) for key in changed]
 
     def load(self, rows: npt.NDArray[Any]) -> None:
-        """Replace the content by rows of distinct keys, as the changelog held them."""
-        size = max(len(rows), min(FIRST_SLOTS, self.capacity))
-        held = np.zeros(size, self.rows.dtype)
-        held[: len(rows)] = rows
-        self._hold(held)
+        """Replace the content by rows of distinct keys, as the changelog held them; many are taken over."""
+        if len(rows) < min(FIRST_SLOTS, self.capacity):
+            held = np.zeros(min(FIRST_SLOTS, self.capacity), self.rows.dtype)
+            held[: len(rows)] = rows
+            self._hold(held)
+        else:
+            self._hold(rows)
         self.slot_of = dict(zip(rows["key"].tolist(), range(len(rows)), strict=True))
         self._end = len(rows)
         self._free.clear()

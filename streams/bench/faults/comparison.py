@@ -62,7 +62,7 @@ class Comparison(Differences, frozen=True):
     """What differs between one run and the oracle."""
 
     first: dict[str, list[str]]
-    """Identities of the first few that differ."""
+    """The first few that differ: identity, and what of it."""
 
     @property
     def same(self) -> bool:
@@ -96,6 +96,16 @@ def compare(expected: Results, actual: Results, by_arrival: bool) -> Comparison:
             expected.progress, actual.progress, _by_events if by_arrival else _by_order
         ),
     }  # fmt: skip
+    records = {
+        name: (getattr(expected, field), getattr(actual, field))
+        for name, field in {
+            "other_decisions": "decisions",
+            "outcome_mismatches": "outcomes",
+            "example_mismatches": "examples",
+            "dead_letter_mismatches": "dead_letters",
+            "counter_mismatches": "progress",
+        }.items()
+    }
     return Comparison(
         raw_copies=actual.copies,
         conflicting_copies=len(actual.conflicting),
@@ -103,7 +113,7 @@ def compare(expected: Results, actual: Results, by_arrival: bool) -> Comparison:
         + _apart(_revenue(expected), _revenue(actual)),
         repeated_records=len(actual.repeated),
         first={
-            name: sorted(map(str, keys))[:SHOWN]
+            name: [_shown(key, *records.get(name, ({}, {}))) for key in sorted(keys, key=str)[:SHOWN]]
             for name, keys in {**differing, "repeated_records": actual.repeated}.items()
             if keys
         },
@@ -151,6 +161,27 @@ def _differing_sums(expected: Mapping[Any, list[float]], actual: Mapping[Any, li
     sums = [np.array([side[user] for user in users]) for side in (expected, actual)]
     wrong = ~np.isclose(sums[1], sums[0], rtol=DECAYED_TOLERANCE, atol=0.0).all(axis=1)
     return {users[index] for index in np.flatnonzero(wrong)}
+
+
+def _shown(key: Any, expected: Mapping[Any, Record], actual: Mapping[Any, Record]) -> str:
+    """A key, and the fields of its record that differ."""
+    if key not in expected and key not in actual:
+        return str(key)
+    if key not in expected or key not in actual:
+        return f"{key}: {'missing' if key in expected else 'not expected'}"
+    fields = [
+        f"{name}: {_apart_of(name, wanted, got)}"
+        for name, wanted in expected[key].items()
+        if (got := actual[key].get(name)) != wanted
+    ]
+    return f"{key}: {'; '.join(fields)}"
+
+
+def _apart_of(name: str, expected: Any, actual: Any) -> str:
+    if name != "buckets" or len(expected) != len(actual):
+        return f"expected {expected!r}, got {actual!r}"
+    fields = zip(FEATURES, expected, actual, strict=True)
+    return ", ".join(f"{feature} {wanted} and {got}" for feature, wanted, got in fields if wanted != got)
 
 
 def _rows(results: Results, by_arrival: bool) -> Mapping[Any, Record]:

@@ -26,14 +26,27 @@ def content(rows):
 times_ms = st.none() | st.integers(1, 99) | st.integers(-99, -1)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), times_ms), max_size=40))
+@given(st.lists(st.lists(st.tuples(st.integers(0, 5), times_ms), max_size=10), max_size=8))
 def test_the_newest_record_of_each_key_is_left(story):
-    """Whatever came, went and came again, in whatever size, a dictionary of the records would hold."""
-    records = [record(key, ts_ms) for key, ts_ms in story]
-    expected = {key: value for key, value in dict(records).items() if value is not None}
-    gathering = Gathering.of(records)
+    """Whatever came, went and came again, in whatever size and however cut, a dictionary would hold."""
+    polls = [[record(key, ts_ms) for key, ts_ms in poll] for poll in story]
+    newest = dict(each for poll in polls for each in poll)
+    expected = {key: value for key, value in newest.items() if value is not None}
+    gathering = Gathering()
+    for poll in polls:
+        gathering.add([key for key, _ in poll], [value for _, value in poll])
     assert expected == {encode_key(KIND, key): value for key, value in gathering.values(KIND)}
     assert content(decode_rows(KIND, expected.values())) == content(gathering.rows(KIND))
+
+
+def test_kinds_are_kept_apart():
+    """The same number may be the key of a row of each kind."""
+    key, value = record(1, 5)
+    gathering = Gathering()
+    gathering.add([key, b"P" + key[1:]], [value, b"another"])
+    assert {b"R": [(1, value)], b"P": [(1, b"another")]} == {
+        kind: list(gathering.values(kind)) for kind in (b"R", b"P")
+    }
 
 
 def test_a_kind_without_records_has_no_rows():
