@@ -18,9 +18,9 @@ class Orders:
     """The orders and refunds of one partition that are still to have an effect.
 
     An order is settled once every click that can have earned it is here and judged: ``lateness_s`` and the
-    window of ``validity`` after its time. One
-    that was earned is remembered for ``refund_window_s``: a refund, ``lateness_s`` after its own time, takes
-    its revenue back, and once all of it is paid back the label too.
+    window of ``validity`` after its time. One that was earned is remembered for ``refund_window_s``: a refund
+    takes its revenue back, and once all of it is paid back the label too. It waits as long as an order: which
+    of a click's orders comes first must not depend on whether both are later than they may be.
     """
 
     def __init__(
@@ -30,7 +30,6 @@ class Orders:
         self.joins = joins
         self.outcomes = outcomes
         self.timers = timers
-        self.lateness_ms = int(settings.lateness_s * 1000)
         self.final_ms = joins.validity.final_ms
         self.refund_window_ms = int(settings.refund_window_s * 1000)
         # The changelog's first version has no room for what only refunds need.
@@ -60,7 +59,7 @@ class Orders:
         key = stable_key(refund.event_id, seed=user)
         order = _order_key(user, refund.order_id)
         self.state.refunds.put(key, refund.ts_ms, user, offset, order, amount_micros, 0)
-        self.timers.add(refund.ts_ms + self.lateness_ms, Kind.REFUND, key)
+        self.timers.add(refund.ts_ms + self.final_ms, Kind.REFUND, key)
 
     def is_waiting(self, user: int) -> bool:
         """Whether an order of a user is still to be settled."""
@@ -76,7 +75,7 @@ class Orders:
             else:
                 yield self._until_ms(order), Kind.PURCHASE, int(order["key"])
         for refund in self.state.refunds:
-            yield int(refund["ts_ms"]) + self.lateness_ms, Kind.REFUND, int(refund["key"])
+            yield int(refund["ts_ms"]) + self.final_ms, Kind.REFUND, int(refund["key"])
 
     def _purchase_due(self, key: int, deadline_ms: int) -> None:
         order = self.state.purchases.get(key)
@@ -158,7 +157,7 @@ class Orders:
     def _until_ms(self, order: np.void) -> int:
         """Until when an order waits: to be settled, and then to be paid back."""
         # A refund at the end of the window is due in the same millisecond: it goes first.
-        wait_ms = self.refund_window_ms + 1 + self.lateness_ms if order["settled"] else self.final_ms
+        wait_ms = self.refund_window_ms + 1 + self.final_ms if order["settled"] else self.final_ms
         return int(order["ts_ms"]) + wait_ms
 
 

@@ -6,7 +6,7 @@ from traffic import SETTINGS, T0_MS, arrivals, click, exposure, new_processor, p
 
 from schemas.examples import decode_example
 from schemas.outcomes import decode_outcome
-from streams.settings import State
+from streams.settings import State, Validity
 
 HOUR_MS = 3_600_000
 LATENESS_MS, ATTRIBUTION_MS, ORDER_LATENESS_MS, REFUND_MS = 10_000, 60_000, 20_000, 80_000
@@ -76,6 +76,18 @@ def test_a_click_stays_converted_while_one_of_its_orders_is_left():
     assert [("cvr-0-0-1", 1, 1.0)] == examples
     _, examples = followed(clicked_ad(), *orders, *refunds)
     assert [("cvr-0-0-1", 1, 1.0), ("cvr-0-3-retracted", 1, -1.0)] == examples
+
+
+@pytest.mark.parametrize("are_late", [False, True])
+def test_orders_and_refunds_take_effect_in_the_order_of_their_times(are_late):
+    """A refund shortly after another order comes second, also where all are too late to wait for anything."""
+    processor = clicked_ad(replace(SETTINGS, validity=Validity(window_s=10.0)))
+    if are_late:
+        processor.advance(T0_MS + 40_000)
+    orders = [purchase(T0_MS + ms, order_id=f"o{ms}") for ms in (3000, 8000)]
+    paid_back = refund(T0_MS + 8500, order_id="o3000", amount_micros=5_000_000)
+    _, examples = followed(processor, *orders, paid_back)
+    assert [("cvr-0-0-1", 1, 1.0)] == examples
 
 
 @pytest.mark.parametrize(("late_ms", "counts"), [(0, True), (1, False)])
