@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from delivery.bed import TIMEOUT_S, Bed
 from delivery.results import assert_same
 
@@ -13,6 +14,7 @@ from streams.state.rows import encode_key
 Batches = dict[tuple[str, int], list[Message]]
 
 
+@pytest.mark.each_broker
 def test_events_behind_a_gap_are_read_once(shop: Bed, stream: Mix) -> None:
     """Markers and aborted records take offsets: nothing behind them is passed over or repeated."""
     worker = shop.start()
@@ -27,6 +29,7 @@ def test_events_behind_a_gap_are_read_once(shop: Bed, stream: Mix) -> None:
     assert_same(*shop.results())
 
 
+@pytest.mark.each_broker
 def test_a_changelog_without_a_row_is_restored(shop: Bed, stream: Mix) -> None:
     """Where the changelog holds tombstones and aborted records only, a worker starts from nothing."""
     partitions = range(shop.settings.kafka.partitions)

@@ -3,6 +3,7 @@
 import signal
 from random import Random
 
+import pytest
 from delivery.bed import Bed
 from delivery.results import assert_same
 
@@ -10,6 +11,7 @@ from streams.bench.faults.comparison import learner_differences
 from streams.bench.mix import Mix
 
 
+@pytest.mark.each_broker
 def test_an_undisturbed_run_equals_the_processor(loaded: Bed) -> None:
     """Broker, batches, merge and transactions add nothing to the pure processor and take nothing away."""
     worker = loaded.start()
@@ -20,6 +22,7 @@ def test_an_undisturbed_run_equals_the_processor(loaded: Bed) -> None:
     assert min(map(len, (actual.outcomes, actual.examples, actual.decisions, actual.rows))) > 1000
 
 
+@pytest.mark.each_broker
 def test_kills_change_nothing(loaded: Bed) -> None:
     """A worker that is killed twice, at some moment, leaves what an undisturbed one leaves: weights, too."""
     random = Random(3)
@@ -34,6 +37,7 @@ def test_kills_change_nothing(loaded: Bed) -> None:
     assert [] == learner_differences(loaded.settings)
 
 
+@pytest.mark.each_broker
 def test_a_worker_that_leaves_changes_nothing(shop: Bed, stream: Mix) -> None:
     """Of two workers one is told to stop: the other goes on from its last checkpoint."""
     leaving, staying = shop.start_joined(), shop.start_joined()
