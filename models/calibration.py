@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 SEGMENTS = 64
 """Of a task; segments are hashed into so many rows."""
+OWN_SEGMENTS = SEGMENTS // 2
+"""The first of them are those of our own choices: the bucket of the slot modulo this."""
 ANCHOR = -3.0  # logit at which shift and slope are nearly independent: a rate of 5%
 PRIOR = 10.0  # the identity counts as much as 200 examples at a rate of 5%
 MEMORY = 300.0
@@ -87,6 +89,14 @@ def _calibrate(  # type: ignore[no-untyped-def]
                 memory,
             )
     return calibrated
+
+
+def lines(state: Floats) -> Floats:
+    """Slope and shift of each segment, float64[segments, 2], of a ``Calibration``'s state."""
+    overall, rows = state[0], state[1:]
+    bent = overall[SHIFT] - overall[SLOPE] * ANCHOR + ANCHOR  # what becomes of a logit of 0, for all
+    shifts = rows[:, SHIFT] + rows[:, SLOPE] * (bent - ANCHOR) + ANCHOR
+    return np.stack([overall[SLOPE] * rows[:, SLOPE], shifts], axis=1)
 
 
 class Calibration:
@@ -170,9 +180,8 @@ class Calibration:
         >>> Calibration().line(3)
         (1.0, 0.0)
         """
-        overall, row = self.state[0], self.state[1 + segment]
-        slope = float(overall[SLOPE] * row[SLOPE])
-        return slope, float(_bend(row, _bend(overall, 0.0)))
+        slope, shift = lines(self.state)[segment].tolist()
+        return slope, shift
 
     def _run(
         self,

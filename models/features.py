@@ -37,6 +37,8 @@ CROSSED = (
 )
 CROSSES = tuple(f"{ad} x {context}" for ad, context in CROSSED)
 FEATURES = (*CONTEXT, *AD, *CROSSES)
+CALIBRATION = "calibration"
+"""What shares of a logit name beside ``FEATURES``: by how much it was bent (``models.calibration``)."""
 
 GROUPS = {
     "baseline": ("bias", "shop"),
@@ -50,7 +52,9 @@ GROUPS = {
 """What a person reads; every feature is in one."""
 OTHER = "other"
 """Group of features that this release does not know."""
-GROUP_OF = {feature: group for group, features in GROUPS.items() for feature in features}
+GROUP_OF = {feature: group for group, features in GROUPS.items() for feature in features} | {
+    CALIBRATION: CALIBRATION
+}
 
 WORDS = tuple(name for name in REQUEST if name not in ("position", "user"))
 """What the shop's words say: a shop has few combinations of them."""

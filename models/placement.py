@@ -6,10 +6,22 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from models.features import AD, CONTEXT, CROSSED, FEATURES, Buckets, cross_bucket, join_buckets
+from models.features import (
+    AD,
+    CALIBRATION,
+    CONTEXT,
+    CROSSED,
+    FEATURES,
+    Buckets,
+    cross_bucket,
+    join_buckets,
+)
 
 POLICY = "softmax-ecpm-1"
 MILLION = 1_000_000
+
+SHARES = (*FEATURES, CALIBRATION)
+"""What the logit of a candidate is the sum of."""
 
 DRAWN, OUTSIDE_FLIGHT, OUTSIDE_SHORTLIST = 0, 1, 2
 REASONS = {OUTSIDE_FLIGHT: "outside_flight", OUTSIDE_SHORTLIST: "outside_shortlist"}
@@ -20,15 +32,28 @@ Integers = npt.NDArray[np.int64]
 
 
 @njit(cache=True)
+def bend(logit: float, slope: float, shift: float) -> float:
+    """What calibration adds to a logit, in whole millionths, so that logged shares have a short sum.
+
+    >>> bend(-4.0, 1.25, 0.5)
+    -0.5
+    """
+    exact = np.round(1e6 * logit)  # weights are in millionths: the order of their sum makes no difference
+    added: float = np.round((slope - 1.0) * exact + 1e6 * shift) / 1e6
+    return added
+
+
+@njit(cache=True)
 def rank(
-    weights: Floats, context: Buckets, ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
+    weights: Floats, slope: float, shift: float, context: Buckets,
+    ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
     shortlist: int, p_click: Floats, ecpm_micros: Integers, reasons: Integers,
 ) -> int:  # fmt: skip
     """Score the candidates and mark who competes; returns how many do.
 
-    Fills, one entry a candidate: ``p_click`` = sigmoid of the sum of weights, rounded to 1e-9 (what is
-    logged is what is used); ``ecpm_micros`` = 1000 x bid x p_click; ``reasons`` = ``DRAWN`` or a key of
-    ``REASONS``.
+    Fills, one entry a candidate: ``p_click`` = sigmoid of the sum of weights as the line of the calibration
+    bends it, rounded to 1e-9 (what is logged is what is used); ``ecpm_micros`` = 1000 x bid x p_click;
+    ``reasons`` = ``DRAWN`` or a key of ``REASONS``.
     """
     shared = 0.0
     for i in range(len(CONTEXT)):
@@ -41,6 +66,7 @@ def rank(
             logit += weights[ad.buckets[i]]
         for i in range(len(CROSSED)):
             logit += weights[cross_bucket(i, context, ad.buckets, mask)]
+        logit += bend(logit, slope, shift)
         p_click[c] = np.round(1e9 / (1.0 + np.exp(-logit))) / 1e9
         ecpm_micros[c] = np.int64(np.round(1000.0 * ad.bid_micros * p_click[c]))
         reasons[c] = DRAWN if ad.start_ms <= ts_ms < ad.end_ms else OUTSIDE_FLIGHT
@@ -104,16 +130,19 @@ def draw(propensity: Integers, ticket: int) -> int:
 
 @njit(cache=True)
 def place(
-    weights: Floats, context: Buckets, ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
+    weights: Floats, slope: float, shift: float, context: Buckets,
+    ads: npt.NDArray[Any], candidates: Integers, ts_ms: int, mask: int,
     shortlist: int, temperature: float, floor: float, ticket: int,
     p_click: Floats, ecpm_micros: Integers, reasons: Integers, propensity: Floats, shares: Floats,
 ) -> tuple[int, int]:  # fmt: skip
     """Rank, spread and draw; the index of the chosen candidate (-1 where none competes), and how many do.
 
     Fills the arrays of ``rank``; ``propensity`` as a probability, in whole millionths; and ``shares``, what
-    each of ``FEATURES`` adds to the logit of the chosen one.
+    each of ``SHARES`` adds to the logit of the chosen one.
     """
-    competing = rank(weights, context, ads, candidates, ts_ms, mask, shortlist, p_click, ecpm_micros, reasons)
+    competing = rank(
+        weights, slope, shift, context, ads, candidates, ts_ms, mask, shortlist, p_click, ecpm_micros, reasons
+    )
     propensity[:] = 0.0
     if competing == 0:
         return -1, 0
@@ -124,6 +153,9 @@ def place(
     chosen = draw(millionths, ticket)
     buckets = np.empty(len(FEATURES), np.uint32)
     join_buckets(context, ads, candidates[chosen], mask, buckets)
+    logit = 0.0
     for i in range(len(FEATURES)):
         shares[i] = weights[buckets[i]]
+        logit += shares[i]
+    shares[len(FEATURES)] = bend(logit, slope, shift)
     return chosen, competing

@@ -1,10 +1,11 @@
-"""The weights that a worker scores with."""
+"""The weights that a worker scores with, and how what comes of them is calibrated."""
 
 import numpy as np
 
+from models.calibration import OWN_SEGMENTS, SEGMENTS, lines
 from models.ftrl import closed_form
 from models.parts import Assembly, bucket_array, float_array
-from schemas.model import ModelRecord, Task, Weights
+from schemas.model import Calibrated, ModelRecord, Task, Weights
 
 DECIMALS = 6
 
@@ -24,6 +25,9 @@ class ServingWeights:
     table
         float64[2**bits], rounded to millionths so that a logged sum of weights is exact and short;
         changed in place: a reference to it stays good.
+    lines
+        float64[OWN_SEGMENTS, 2]: slope and shift of the logit by the slot's segment, rounded and changed in
+        the same way. With the weights of a version comes its calibration.
 
     Examples
     --------
@@ -46,6 +50,7 @@ class ServingWeights:
         self.task = task
         self.bits = bits
         self.table = np.zeros(1 << bits)
+        self.lines = np.tile([1.0, 0.0], (OWN_SEGMENTS, 1))
         self._assembly: Assembly[Weights] = Assembly()
 
     @property
@@ -58,6 +63,9 @@ class ServingWeights:
 
         Raises ValueError where the record's ``bits`` are not the table's.
         """
+        if isinstance(record, Calibrated) and record.task == self.task and record.segments == SEGMENTS:
+            state = np.frombuffer(record.state, "<f8").reshape(1 + SEGMENTS, -1)
+            self.lines[:] = lines(state)[:OWN_SEGMENTS].round(DECIMALS)
         if not isinstance(record, Weights) or record.task != self.task:
             return False
         if record.bits != self.bits:

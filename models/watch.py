@@ -6,7 +6,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import SEGMENTS, Calibration
+from models.calibration import OWN_SEGMENTS, Calibration
 from models.drift import DriftDetector
 from models.features import FEATURES
 from models.gate import SOURCES, Gate
@@ -19,7 +19,6 @@ THRESHOLD: dict[Task, float] = {"ctr": 0.05, "cvr": 0.05}
 CHAMPION, CHAMPION_CALIBRATED = "ftrl", "ftrl-calibrated"
 
 _SLOT = FEATURES.index("slot")
-_HALF = SEGMENTS // 2
 _FOREIGN = SOURCES.index("foreign")
 
 Floats = NDArray[np.float64]
@@ -40,7 +39,7 @@ def segments_of(
     whole = np.diff(offsets) == len(FEATURES)
     slots = np.zeros(len(sources), np.int64)
     slots[whole] = buckets[offsets[:-1][whole] + _SLOT]
-    segments: NDArray[np.int64] = slots % _HALF + _HALF * (sources == _FOREIGN)
+    segments: NDArray[np.int64] = slots % OWN_SEGMENTS + OWN_SEGMENTS * (sources == _FOREIGN)
     return segments
 
 

@@ -65,7 +65,7 @@ class Decision(Struct, frozen=True):
     rejected: dict[str, list[str]]
     """Reason -> candidates that matched the targeting and were then left out."""
     contributions: dict[str, float]
-    """Feature -> its share of the logit of the chosen ad."""
+    """Feature, or ``calibration``, -> its share of the logit of the chosen ad."""
     basis: Literal["personal", "contextual"] = "personal"
     """``contextual``: nothing that is known of the user was used, because the user had not agreed to it."""
 

@@ -163,6 +163,8 @@ class Deciding(Struct, frozen=True, forbid_unknown_fields=True):
     """Of the softmax, in units of the best candidate's eCPM."""
     floor: Annotated[float, Meta(ge=0, le=1)] = 0.1
     """Share of probability that is spread evenly over the shortlist."""
+    calibrated: bool = True
+    """Whether click probabilities are bent to the rate at which clicks come, by slot."""
     shortlist: Annotated[int, Meta(ge=1, le=1024)] = 128
     """Candidates that compete; the rest have propensity 0."""
     holdout_share: Share = 0.05

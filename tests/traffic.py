@@ -94,12 +94,17 @@ def arrivals(events: Iterable[Event]) -> list[Arrival]:
 
 
 def new_processor(
-    settings: Settings = SETTINGS, catalog: Iterable = CATALOG, weights_seed: int | None = None
-) -> Processor:
-    """A processor of partition 0; its weights are zeros, or random where there is a seed."""
+    settings: Settings = SETTINGS, catalog: Iterable = CATALOG, weights_seed: int | None = None,
+    line: tuple[float, float] = (1.0, 0.0),
+) -> Processor:  # fmt: skip
+    """A processor of partition 0; its weights are zeros, or random where there is a seed.
+
+    ``line`` is slope and shift of the calibration of every slot.
+    """
     known = Catalog(BITS)
     known.extend(catalog)
     weights = ServingWeights("ctr", BITS)
+    weights.lines[:] = line
     if weights_seed is not None:
         random = np.random.default_rng(weights_seed)
         weights.table[:] = random.normal(scale=0.3, size=len(weights.table)).round(6)

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.catalog import Catalog, Request
-from models.features import FEATURES
 from models.hashing import stable_key
-from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw
+from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, SHARES, draw
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
@@ -113,7 +112,7 @@ class Decider:
                     "propensity": propensity,
                 },
                 "rejected": _rejected(ids, reasons) if competing < len(ids) else {},
-                "contributions": dict(zip(FEATURES, shares, strict=False)),
+                "contributions": dict(zip(SHARES, shares, strict=False)),
             }
         )
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import njit
 
 from models.features import CONTEXT, FEATURES, Buckets, context_buckets, join_buckets
-from models.placement import place
+from models.placement import SHARES, place
 from models.profiles import PROFILE, see_click, see_exposure, see_line, see_purchase, see_refund, see_view
 from models.serving import ServingWeights
 from streams.processor.sites import Site, Sites
@@ -36,6 +36,9 @@ VIEW, REQUEST, OWN, FOREIGN, CLICK, ORDER, LINE, REFUND, JOIN, LEARN_EXPOSURE, L
 """The first number of a note: what it asks for. Those behind it are what the method of ``Tape`` takes."""
 
 
+_SLOT = CONTEXT.index("slot")
+
+
 class Ranking(NamedTuple):
     """What came of one slot that asked for an ad; arrays have one entry a candidate."""
 
@@ -47,7 +50,7 @@ class Ranking(NamedTuple):
     reasons: npt.NDArray[np.int64]
     propensity: npt.NDArray[np.float64]
     shares: npt.NDArray[np.float64]
-    """What each of ``FEATURES`` adds to the logit of the chosen one."""
+    """What each of ``SHARES`` adds to the logit of the chosen one."""
 
 
 class Tape:
@@ -66,12 +69,13 @@ class Tape:
         self._state = state
         self._sites = sites
         self._weights = weights
+        self._lines = weights.lines if settings.calibrated else np.full_like(weights.lines, (1.0, 0.0))
         self._policy = settings.shortlist, settings.temperature, settings.floor
         self._notes: list[int] = []
         self._scores = 0
         self._spans = np.zeros((MAX_RESULTS, 2), np.int64)
         self._placed = np.zeros((MAX_RESULTS, 2), np.int64)
-        self._shares = np.zeros((MAX_RESULTS, len(FEATURES)))
+        self._shares = np.zeros((MAX_RESULTS, len(SHARES)))
         self._p_click, self._propensity = np.zeros(MAX_SCORES), np.zeros(MAX_SCORES)
         self._ecpm_micros, self._reasons = np.zeros(MAX_SCORES, np.int64), np.zeros(MAX_SCORES, np.int64)
         self._buckets = np.zeros((MAX_RESULTS, len(FEATURES)), np.uint32)
@@ -153,9 +157,9 @@ class Tape:
             _play(
                 np.frombuffer(array("q", self._notes), np.int64), state.profiles.rows, state.requests.rows,
                 state.exposures.rows, state.clicks.rows, sites.words, sites.spans, sites.candidates,
-                catalog.ads, weights.table, catalog.mask, *self._policy, self._spans, self._placed,
-                self._shares, self._p_click, self._ecpm_micros, self._reasons, self._propensity,
-                self._buckets, self._blank,
+                catalog.ads, weights.table, self._lines, catalog.mask, *self._policy, self._spans,
+                self._placed, self._shares, self._p_click, self._ecpm_micros, self._reasons,
+                self._propensity, self._buckets, self._blank,
             )  # fmt: skip
 
     def ranking(self, number: int) -> Ranking:
@@ -188,7 +192,7 @@ class Tape:
 
 @njit(cache=True)
 def _play(  # type: ignore[no-untyped-def]
-    notes, profiles, requests, exposures, clicks, words, site_spans, candidates, ads, weights, mask,
+    notes, profiles, requests, exposures, clicks, words, site_spans, candidates, ads, weights, lines, mask,
     shortlist, temperature, floor, spans, placed, shares, p_click, ecpm_micros, reasons, propensity, buckets,
     blank,
 ):  # fmt: skip
@@ -210,8 +214,9 @@ def _play(  # type: ignore[no-untyped-def]
             start, (first, last) = end, site_spans[site]
             end += last - first
             spans[rankings] = start, end
+            line = lines[asked[_SLOT] % len(lines)]
             placed[rankings] = place(
-                weights, asked, ads, candidates[first:last], ts_ms, mask,
+                weights, line[0], line[1], asked, ads, candidates[first:last], ts_ms, mask,
                 shortlist, temperature, floor, ticket,
                 p_click[start:end], ecpm_micros[start:end], reasons[start:end], propensity[start:end],
                 shares[rankings],

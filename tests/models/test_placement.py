@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from models.catalog import ADS, OPEN_END_MS
 from models.features import AD, CONTEXT, FEATURES, join_buckets
-from models.placement import DRAWN, MILLION, OUTSIDE_FLIGHT, OUTSIDE_SHORTLIST, draw, place, rank, spread
+from models.placement import (
+    DRAWN,
+    MILLION,
+    OUTSIDE_FLIGHT,
+    OUTSIDE_SHORTLIST,
+    SHARES,
+    draw,
+    place,
+    rank,
+    spread,
+)
 
 MASK = 2**12 - 1
 NOW_MS = 1_700_000_000_000
@@ -36,7 +46,9 @@ def ranked(weights, context, ads, shortlist):
     count = len(ads)
     p_click, ecpm_micros, reasons = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     rows = np.arange(count)
-    competing = rank(weights, context, ads, rows, NOW_MS, MASK, shortlist, p_click, ecpm_micros, reasons)
+    competing = rank(
+        weights, 1.0, 0.0, context, ads, rows, NOW_MS, MASK, shortlist, p_click, ecpm_micros, reasons
+    )
     return competing, p_click, ecpm_micros, reasons
 
 
@@ -123,14 +135,22 @@ def test_each_candidate_owns_as_many_tickets_as_its_propensity_says(scores, temp
     assert propensity.tolist() == [drawn[c] for c in range(len(scores))]
 
 
-@given(seeds, st.integers(1, 30), st.integers(1, 30), st.integers(0, MILLION - 1))
-def test_what_is_placed_was_drawn_from_the_propensities_that_are_reported(seed, count, shortlist, ticket):
-    """``place`` ranks, spreads and draws, and reports the distribution as whole millionths."""
+@given(
+    seeds, st.integers(1, 30), st.integers(1, 30), st.integers(0, MILLION - 1),
+    st.floats(0.04, 25.0), st.floats(-8.0, 8.0),
+)  # fmt: skip
+def test_what_is_placed_was_drawn_from_the_propensities_that_are_reported(
+    seed, count, shortlist, ticket, slope, shift
+):
+    """``place`` ranks, spreads and draws, and reports the distribution as whole millionths.
+
+    The prediction is the sigmoid of the reported shares' sum, that of the calibration among them.
+    """
     weights, context, ads = shop_of(seed, count)
     p_click, ecpm_micros, reasons = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    propensity, shares = np.zeros(count), np.zeros(len(FEATURES))
+    propensity, shares = np.zeros(count), np.zeros(len(SHARES))
     chosen, competing = place(
-        weights, context, ads, np.arange(count), NOW_MS, MASK, shortlist, 0.25, 0.1, ticket,
+        weights, slope, shift, context, ads, np.arange(count), NOW_MS, MASK, shortlist, 0.25, 0.1, ticket,
         p_click, ecpm_micros, reasons, propensity, shares,
     )  # fmt: skip
     millionths = spread_over(ecpm_micros, reasons, 0.25, 0.1)
@@ -146,7 +166,7 @@ def test_nothing_is_placed_where_nothing_competes():
     propensity = np.ones(3)
     integers = np.zeros(3, np.int64)
     placed = place(
-        weights, context, ads, np.arange(3), NOW_MS, MASK, 32, 0.25, 0.1, 7,
-        np.zeros(3), integers, integers.copy(), propensity, np.zeros(len(FEATURES)),
+        weights, 1.0, 0.0, context, ads, np.arange(3), NOW_MS, MASK, 32, 0.25, 0.1, 7,
+        np.zeros(3), integers, integers.copy(), propensity, np.zeros(len(SHARES)),
     )  # fmt: skip
     assert ((-1, 0), [0.0, 0.0, 0.0]) == (placed, propensity.tolist())

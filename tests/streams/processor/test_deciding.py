@@ -5,8 +5,7 @@ import pytest
 from msgspec.structs import replace
 from traffic import CATALOG, SETTINGS, T0_MS, arrivals, new_processor, view
 
-from models.features import FEATURES
-from models.placement import MILLION, POLICY
+from models.placement import MILLION, POLICY, SHARES
 from models.promotion import HOLDOUT_POLICY
 from models.promotion import POLICY as PROMOTION_POLICY
 from schemas.catalog import Ad, Promotion, Switch
@@ -46,9 +45,10 @@ def test_a_decision_is_named_by_the_place_of_its_request():
         )
 
 
-def test_a_placement_can_be_audited():
+@pytest.mark.parametrize("line", [(1.0, 0.0), (1.25, -0.5)])
+def test_a_placement_can_be_audited(line):
     """Propensities sum to 1, contributions to the logit, and the prediction is the logit's sigmoid."""
-    for decision in decided(visits(50, "a"), weights_seed=1):
+    for decision in decided(visits(50, "a"), weights_seed=1, line=line):
         candidates = decision.candidates
         columns = (candidates.ids, candidates.p_click, candidates.score_micros, candidates.propensity)
         assert {len(ADS) + 1} == {len(column) for column in columns}
@@ -60,7 +60,7 @@ def test_a_placement_can_be_audited():
             decision.propensity,
             decision.p_click,
         )
-        assert set(FEATURES) >= set(decision.contributions)
+        assert list(SHARES) == list(decision.contributions)
         assert math.isclose(math.fsum(decision.contributions.values()), decision.logit, abs_tol=1e-12)
         assert abs(1.0 / (1.0 + math.exp(-decision.logit)) - decision.p_click) < 1e-9
         assert (100_000 * (int(decision.chosen_id[2:]) + 1), "c1") == (
@@ -94,6 +94,14 @@ def test_tickets_follow_the_propensities():
     for ad, share in expected.items():
         error = 4 * math.sqrt(share * (1 - share) / len(decisions))
         assert abs(chosen[ad] / len(decisions) - share) <= error, ad
+
+
+def test_calibration_may_be_left_out():
+    """With `deciding.calibrated` = false a prediction is what the weights say."""
+    uncalibrated = replace(SETTINGS, deciding=Deciding(calibrated=False))
+    for settings, bent in ((SETTINGS, True), (uncalibrated, False)):
+        decisions = decided(visits(5, "a"), settings=settings, weights_seed=1, line=(1.25, -0.5))
+        assert {bent} == {decision.contributions["calibration"] != 0.0 for decision in decisions}
 
 
 @pytest.mark.parametrize(
