@@ -1,4 +1,4 @@
-"""Over TLS, by user and password, with no right but those that deploy/README.md asks for."""
+"""Over TLS, by password or certificate, with no right but those that deploy/README.md asks for."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import entered_kafka
 from delivery.bed import TIMEOUT_S, bed
-from delivery.secured import SHOP, SHOP_PASSWORD, secured_kafka
+from delivery.secured import SHOP, SHOP_PASSWORD, Secured, secured_kafka
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import (
     ACL,
@@ -69,12 +69,18 @@ def acls() -> list[ACL]:
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """The connection of Headrace's user; it has the rights that the page asks for."""
-    with entered_kafka(secured_kafka(tmp_path_factory.mktemp("secured"))) as (administrator, kafka):
-        with open_admin(administrator) as admin:
+def listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """The connections of Headrace's user; it has the rights that the page asks for."""
+    with entered_kafka(secured_kafka(tmp_path_factory.mktemp("secured"))) as made:
+        with open_admin(made.administrator) as admin:
             assert [] == admin.create_acls(acls())["failed"]
-        yield kafka
+        yield made
+
+
+@pytest.fixture
+def secured(listeners: Secured) -> Kafka:
+    """By user and password."""
+    return listeners.by_password
 
 
 def headrace(settings: Settings, *arguments: str) -> Result:
@@ -115,6 +121,22 @@ def test_the_rights_that_the_page_asks_for_suffice(secured: Kafka, engine: str, 
     ):  # fmt: skip
         result = headrace(settings, *command)
         assert 0 == result.exit_code, result.output
+
+
+def test_a_certificate_is_enough(listeners: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where brokers ask for one, it names the user: topics are made, and a worker joins both groups."""
+    settings = Settings(kafka=listeners.by_certificate)
+    result = headrace(settings, "init")
+    assert 0 == result.exit_code, result.output
+    with bed(settings, tmp_path, expires_sessions=True) as made:
+        worker = made.start()
+        made.wait_for(lambda: all(map(worker.generation, made.groups)), worker)
+        worker.terminate()
+    monkeypatch.setattr("streams.admin.BOOTSTRAP_TIMEOUT_S", 0.5)
+    refused = headrace(Settings(kafka=replace(listeners.by_certificate, ssl_cert_file="")), "init")
+    assert (1, "") == (refused.exit_code, refused.stdout)
+    (said,) = refused.stderr.splitlines()
+    assert "kafka.ssl_cert_file" in said
 
 
 @pytest.mark.parametrize("command", ["init", "worker"])
