@@ -41,6 +41,9 @@ from streams.sinks.writer import Writer
 
 logger = logging.getLogger(__name__)
 
+METADATA_MAX_AGE_MS = 10_000
+"""A cluster that comes up again may not name all topics yet: whoever leads the group then leaves one out
+(Faust only warns) and looks again when its metadata is that old. Faust's default is five minutes."""
 HEARTBEATS_A_SESSION = 5
 
 
@@ -103,7 +106,7 @@ def new_app(settings: Settings, role: Role, scratch_dir: str) -> BatchApp:
         broker_max_poll_interval=300.0,
         broker_max_poll_records=kafka.fetch_max_records,
         producer_request_timeout=kafka.request_timeout_s,
-        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
 
 
