@@ -16,7 +16,7 @@ from streams.bench.mix import Mix, generate
 from streams.embedded.kafka import Cluster
 from streams.settings import Kafka, Processing, Settings
 
-EVENTS = 15_000
+EVENTS = 30_000
 PARTITIONS = 4
 SETTINGS = Settings(
     kafka=Kafka(
@@ -25,10 +25,10 @@ SETTINGS = Settings(
         rebalance_timeout_s=6.0,
         fetch_max_records=100,  # many polls and checkpoints, so that there are many moments to be killed at
     ),
-    # Windows that close within the 150 s that the events span.
+    # Windows that close within the 300 s that the events span.
     processing=Processing(
         checkpoint_interval_s=0.05,
-        max_uncommitted=200,  # so that work does not run away from what is committed, however fast it is
+        max_uncommitted=100,  # so that work does not run away from what is committed, however fast it is
         click_window_s=50.0,
         lateness_s=10.0,
     ),
