@@ -92,7 +92,13 @@ def _calibrate(  # type: ignore[no-untyped-def]
 
 
 def lines(state: Floats) -> Floats:
-    """Slope and shift of each segment, float64[segments, 2], of a ``Calibration``'s state."""
+    """Slope and shift by which a raw logit of each segment becomes the calibrated one, float64[segments, 2].
+
+    ``state`` is that of a ``Calibration``.
+
+    >>> lines(Calibration(segments=2).state).tolist()
+    [[1.0, 0.0], [1.0, 0.0]]
+    """
     overall, rows = state[0], state[1:]
     bent = overall[SHIFT] - overall[SLOPE] * ANCHOR + ANCHOR  # what becomes of a logit of 0, for all
     shifts = rows[:, SHIFT] + rows[:, SLOPE] * (bent - ANCHOR) + ANCHOR
@@ -173,15 +179,6 @@ class Calibration:
         """
         chosen = np.ones(predictions.size, np.bool_) if learned is None else learned
         return self._run(predictions, segments, labels, weights, chosen)
-
-    def line(self, segment: int) -> tuple[float, float]:
-        """Slope and shift by which a raw logit of a segment becomes the calibrated one.
-
-        >>> Calibration().line(3)
-        (1.0, 0.0)
-        """
-        slope, shift = lines(self.state)[segment].tolist()
-        return slope, shift
 
     def _run(
         self,

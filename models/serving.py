@@ -27,7 +27,8 @@ class ServingWeights:
         changed in place: a reference to it stays good.
     lines
         float64[OWN_SEGMENTS, 2]: slope and shift of the logit by the slot's segment, rounded and changed in
-        the same way. With the weights of a version comes its calibration.
+        the same way. With the weights of a version comes its calibration; one with other segments, of another
+        release, is left out.
 
     Examples
     --------

@@ -75,7 +75,7 @@ async def read_from(
 async def read_batches(
     kafka: Kafka, tp: TopicPartition, start: int = 0, end: int | None = None
 ) -> AsyncIterator[list[Any]]:
-    """What ``read_from`` gives, as it was fetched: a step of an iterator a record is a seventh of a restore.
+    """What ``read_from`` gives, as it was fetched, for those who can take many records at once.
 
     It waits for the end of a transaction that is open before it. The reader is assigned once: aiokafka's
     may never stop if it is told to while it takes up another assignment.

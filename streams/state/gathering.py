@@ -15,7 +15,7 @@ class Gathering:
 
     Values of one size lie side by side in one block for each kind, and a newer one takes the place of the
     older: as objects of their own a million of them would leave the heap in pieces, 200 bytes a row. Those of
-    a poll are laid there together, for a third of what it costs one by one.
+    a poll are laid there together.
     """
 
     def __init__(self) -> None:
@@ -82,12 +82,13 @@ class _Values:
 
     def put(self, newest: Mapping[bytes, bytes | None]) -> None:
         """Take values by whole keys."""
-        sizes = {len(value) for value in newest.values() if value is not None}
+        values = [value for value in newest.values() if value]
+        sizes = {*map(len, values)}
         if not self._size and sizes:
             self._size = min(sizes)
-        if sizes == {self._size} and None not in newest.values() and {*map(len, newest)} == {KEY.itemsize}:
-            numbers = np.frombuffer(b"".join(newest), KEY)["number"].tolist()
-            self._put_alike(numbers, b"".join(newest.values()))  # type: ignore[arg-type]  # None is not there
+        alike = len(values) == len(newest) and sizes == {self._size}
+        if alike and {*map(len, newest)} == {KEY.itemsize}:
+            self._put_alike(np.frombuffer(b"".join(newest), KEY)["number"].tolist(), b"".join(values))
             return
         for key, value in newest.items():
             self._put_one(int.from_bytes(key[1:], "little"), value)
@@ -108,7 +109,7 @@ class _Values:
 
     def _put_one(self, key: int, value: bytes | None) -> None:
         self._others.pop(key, None)
-        if value is None or len(value) != self._size:
+        if not value or len(value) != self._size:
             if (freed := self._place_of.pop(key, None)) is not None:
                 self._free.append(freed)
             if value is not None:

@@ -110,7 +110,7 @@ def test_the_rights_that_the_page_asks_for_suffice(secured: Kafka, engine: str, 
         decision = orjson.loads(next(consumer).value)
         consumer.close()
         assert f"views-{sent.partition}-{sent.offset}-0" == decision["decision_id"]
-        made.wait_for(lambda: "headrace-learn: generation" in worker.log_path.read_text(), worker)
+        made.wait_for(lambda: worker.generation("headrace-learn") > 0, worker)
         made.wait_for(lambda: [(1,)] == store.query("SELECT count() FROM decisions").rows, worker)
         worker.terminate()
     (tmp_path / "view.json").write_bytes(orjson.dumps(VIEW))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.calibration import Calibration
+from models.calibration import Calibration, lines
 
 
 def drawn(seed, count, segments=4):
@@ -65,8 +65,7 @@ def test_the_line_is_the_calibration():
     calibration = Calibration()
     calibration.learn(said, where, labels, weights)
     logit = -2.5
-    for segment in range(4):
-        slope, shift = calibration.line(segment)
+    for segment, (slope, shift) in enumerate(lines(calibration.state)[:4]):
         [p] = calibration.predict(np.array([1.0 / (1.0 + np.exp(-logit))]), np.array([segment]))
         assert p == pytest.approx(1.0 / (1.0 + np.exp(-(slope * logit + shift))), rel=1e-12)
         assert slope > 0.0

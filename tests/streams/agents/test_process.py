@@ -9,7 +9,7 @@ from traffic import CATALOG, SETTINGS, T0_MS, exposure, view
 
 from models.catalog import Catalog
 from models.serving import ServingWeights
-from schemas.topics import IDENTITIES, INPUTS, STATE, VIEWS
+from schemas.topics import IDENTITIES, INPUTS, OUTCOMES, STATE, VIEWS
 from streams.adoption.inputs import CONTRACT, inputs_of
 from streams.adoption.mapping import loads
 from streams.agents import process
@@ -83,6 +83,24 @@ def test_processing_waits_for_a_slow_broker(monkeypatch):
         return before, job.processor.state.counters["exposures"]
 
     assert (LIMIT + CHUNK, EVENTS) == asyncio.run(scenario())
+
+
+def test_a_full_partition_begins_its_transaction_at_once(monkeypatch):
+    """What may wait is a bound, not a pause: it does not last until the next checkpoint is due."""
+    monkeypatch.setattr(process, "CHUNK", CHUNK)
+    processing = replace(SETTINGS.processing, max_uncommitted=LIMIT, checkpoint_interval_s=1e6)
+
+    async def scenario():
+        job = new_job(settings=replace(SETTINGS, processing=processing))
+        job._transactions = RecordingTransactions()
+        marks = {TP(topic.name, 0): Mark(0, 0) for topic in INPUTS}
+        await job.take({TP(VIEWS.name, 0): rows()}, marks, 1)
+        await job._await_commit()
+        return len(job._transactions.messages[OUTCOMES.name, 0]), job.processor.output.uncommitted
+
+    committed, waiting = asyncio.run(scenario())
+    assert EVENTS == committed + waiting
+    assert waiting <= LIMIT + CHUNK
 
 
 MAPPING = """

@@ -55,6 +55,21 @@ def test_a_kind_without_records_has_no_rows():
     assert [0, 0] == [len(gathering.rows(kind)) for kind in (KIND, b"P")]
 
 
+@pytest.mark.parametrize("others", [[], [(1, 5)], [(1, 5), (2, 6)]])
+def test_an_empty_value_is_damaged(others):
+    """No row is empty; beside others it takes nobody's place."""
+    good = [record(*each) for each in others]
+    gathering = Gathering()
+    for poll in (good[:1], [(encode_key(KIND, 9), b"")], good[1:]):
+        gathering.add([key for key, _ in poll], [value for _, value in poll])
+    assert {*good, (encode_key(KIND, 9), b"")} == {
+        (encode_key(KIND, key), value) for key, value in gathering.values(KIND)
+    }
+    with pytest.raises(ChangelogError) as caught:
+        gathering.rows(KIND)
+    assert b"" == caught.value.value
+
+
 def test_a_damaged_value_is_named():
     """The error holds the very value that is wrong, so that its place in the topic can be found."""
     good, (key, value) = record(1, 5), record(2, 6)

@@ -81,6 +81,17 @@ def test_each_difference_is_counted_where_it_belongs(results: Results, name: str
     assert not comparison.same
 
 
+def test_what_differs_is_said(results: Results) -> None:
+    """Beside the identity stand the fields, or that there is no such record on one side."""
+    identity = next(iter(results.examples))
+    wrong = compared(results, lambda actual: actual.examples[identity].update(weight=-7.0), False)
+    assert [f"{identity}: weight: expected {results.examples[identity]['weight']!r}, got -7.0"] == (
+        wrong.first["example_mismatches"]
+    )
+    lost = compared(results, lambda actual: actual.examples.pop(identity), False)
+    assert [f"{identity}: missing"] == lost.first["example_mismatches"]
+
+
 def test_money_is_added_up(results: Results) -> None:
     """A micro too much of one user and one too few of another do not cancel out."""
 
