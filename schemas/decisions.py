@@ -9,6 +9,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.json import Decoder
 
+DecisionKind = Literal["placement", "promotion"]
+
 
 class Candidates(Struct, frozen=True):
     """The arms that matched, column by column; every list has the same length, or none at all."""
@@ -34,7 +36,7 @@ class Decision(Struct, frozen=True):
     decision_id: str
     """``views-<partition>-<offset>-<slot index>`` of the page view that asked; with ``-nobody`` behind it
     where the user had not agreed to a profile."""
-    kind: Literal["placement", "promotion"]
+    kind: DecisionKind
     ts_ms: int
     """Event time of the page view that asked."""
     shop_id: str

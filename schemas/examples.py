@@ -5,6 +5,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.json import Decoder
 
+Source = Literal["own", "foreign"]
+
 
 class Example(Struct, frozen=True, gc=False):
     """One labelled example. Every feature is a bucket with the value 1."""
@@ -20,7 +22,7 @@ class Example(Struct, frozen=True, gc=False):
 
     Of a cvr negative: how many clicks it stands for at its age.
     """
-    source: Literal["own", "foreign"]
+    source: Source
     """Whether Headrace or another system had chosen what was shown."""
     buckets: list[int]
     """The hashed features, in the order of the feature spec."""

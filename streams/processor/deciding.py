@@ -1,6 +1,6 @@
 """From a page view's slot to a decision with its audit record."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, SHARES, d
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
+from schemas.decisions import Candidates, Decision, DecisionKind
 from schemas.events import Slot, View
 from streams.processor.output import Output, encode, message_key
 from streams.processor.sites import Site
@@ -18,6 +19,7 @@ from streams.settings import Deciding
 from streams.state.rows import NOBODY
 
 PAUSED_POLICY = "paused-1"
+NO_CONTRIBUTIONS: dict[str, float] = {}
 
 
 class Asked(NamedTuple):
@@ -83,38 +85,17 @@ class Decider:
     def _placement(self, asked: Asked) -> bytes:
         """The ad that was drawn for a slot; ``none`` where no candidate can compete."""
         ids = asked.site.ids
-        chosen, competing, p_click, ecpm_micros, reasons, propensity, all_shares = self.tape.ranking(
-            asked.ranking
-        )
+        ranking = self.tape.ranking(asked.ranking)
+        chosen, competing, p_click, ecpm_micros, reasons, propensity, shares = ranking
+        candidates = Candidates(ids, p_click, ecpm_micros, propensity)
+        rejected = _rejected(ids, reasons) if competing < len(ids) else {}
         if chosen == NOTHING:
-            chosen_id, campaign_id, price_micros = NONE, "", 0
-            chance, p_chosen, shares = 1.0, 0.0, []
-        else:
-            ad = self.catalog.live_ads[asked.site.rows[chosen]]
-            shares = all_shares.tolist()
-            chosen_id, campaign_id, price_micros = ad.ad_id, ad.campaign_id, ad.bid_micros
-            chance, p_chosen = float(propensity[chosen]), float(p_click[chosen])
-        return encode(
-            {
-                **_asker(asked, "placement"),
-                "chosen_id": chosen_id,
-                "campaign_id": campaign_id,
-                "propensity": chance,
-                "policy": POLICY,
-                "model_version": self.weights.version,
-                "price_micros": price_micros,
-                "p_click": p_chosen,
-                "logit": sum(shares),
-                "candidates": {
-                    "ids": ids,
-                    "p_click": p_click,
-                    "score_micros": ecpm_micros,
-                    "propensity": propensity,
-                },
-                "rejected": _rejected(ids, reasons) if competing < len(ids) else {},
-                "contributions": dict(zip(SHARES, shares, strict=False)),
-            }
-        )
+            return self._decision(asked, "placement", NONE, "", 1.0, POLICY, candidates, rejected)
+        ad = self.catalog.live_ads[asked.site.rows[chosen]]
+        return self._decision(
+            asked, "placement", ad.ad_id, ad.campaign_id, propensity[chosen], POLICY, candidates, rejected,
+            ad.bid_micros, p_click[chosen], sum(shares), dict(zip(SHARES, shares, strict=True)),
+        )  # fmt: skip
 
     def _promotion(self, asked: Asked) -> bytes:
         """Choose a promotion, or none, for a slot."""
@@ -136,72 +117,41 @@ class Decider:
         index = draw(np.array(propensity), self._ticket(asked.decision_id))
         waiting = {promotion.promotion_id for promotion, _ in matching}.difference(ids)
         rejected = {REASONS[OUTSIDE_FLIGHT]: sorted(waiting)} if waiting else {}
-        return encode(
-            {
-                **_asker(asked, "promotion"),
-                "chosen_id": ids[index],
-                "campaign_id": running[index - 1].campaign_id if index else "",
-                "propensity": propensity[index] / MILLION,
-                "policy": HOLDOUT_POLICY if held_out else PROMOTION_POLICY,
-                "model_version": self.weights.version,
-                "price_micros": 0,
-                "p_click": 0.0,
-                "logit": 0.0,
-                "candidates": {
-                    "ids": ids,
-                    "p_click": [],
-                    "score_micros": [],
-                    "propensity": [share / MILLION for share in propensity],
-                },
-                "rejected": rejected,
-                "contributions": {},
-            }
+        policy = HOLDOUT_POLICY if held_out else PROMOTION_POLICY
+        campaign_id = running[index - 1].campaign_id if index else ""
+        shares = [share / MILLION for share in propensity]
+        candidates = Candidates(ids, [], [], shares)
+        return self._decision(
+            asked, "promotion", ids[index], campaign_id, shares[index], policy, candidates, rejected
         )
 
     def _paused(self, asked: Asked) -> bytes:
         """The answer of a shop that is paused: ``none`` for certain, and no candidates."""
-        kind = "promotion" if asked.ranking == NOTHING else "placement"
+        kind: DecisionKind = "promotion" if asked.ranking == NOTHING else "placement"
+        return self._decision(asked, kind, NONE, "", 1.0, PAUSED_POLICY, Candidates([], [], [], []), {})
+
+    def _decision(
+        self, asked: Asked, kind: DecisionKind, chosen_id: str, campaign_id: str, propensity: float,
+        policy: str, candidates: Candidates, rejected: dict[str, list[str]], price_micros: int = 0,
+        p_click: float = 0.0, logit: float = 0.0, contributions: dict[str, float] = NO_CONTRIBUTIONS,
+    ) -> bytes:  # fmt: skip
+        view, slot = asked.view, asked.slot
         return encode(
-            {
-                **_asker(asked, kind),
-                "chosen_id": NONE,
-                "campaign_id": "",
-                "propensity": 1.0,
-                "policy": PAUSED_POLICY,
-                "model_version": self.weights.version,
-                "price_micros": 0,
-                "p_click": 0.0,
-                "logit": 0.0,
-                "candidates": {"ids": [], "p_click": [], "score_micros": [], "propensity": []},
-                "rejected": {},
-                "contributions": {},
-            }
-        )
+            Decision(
+                asked.decision_id, kind, view.ts_ms, view.shop_id, asked.user_id, view.event_id, slot.slot_id,
+                slot.position, view.page, chosen_id, campaign_id, propensity, policy, self.weights.version,
+                price_micros, p_click, logit, candidates, rejected, contributions,
+                "contextual" if asked.contextual else "personal",
+            )
+        )  # fmt: skip
 
     def _ticket(self, decision_id: str) -> int:
         return stable_key(f"{self.settings.salt}/{decision_id}") % MILLION
 
 
-def _asker(asked: Asked, kind: str) -> dict[str, Any]:
-    """The fields of a decision that say what it answers."""
-    view, slot = asked.view, asked.slot
+def _rejected(ids: list[str], reasons: list[int]) -> dict[str, list[str]]:
     return {
-        "decision_id": asked.decision_id,
-        "kind": kind,
-        "ts_ms": view.ts_ms,
-        "shop_id": view.shop_id,
-        "user_id": asked.user_id,
-        "event_id": view.event_id,
-        "slot_id": slot.slot_id,
-        "position": slot.position,
-        "page": view.page,
-        "basis": "contextual" if asked.contextual else "personal",
-    }
-
-
-def _rejected(ids: list[str], reasons: np.ndarray) -> dict[str, list[str]]:
-    return {
-        name: [ids[i] for i in np.flatnonzero(reasons == code)]
+        name: [ids[i] for i, reason in enumerate(reasons) if reason == code]
         for code, name in REASONS.items()
-        if (reasons == code).any()
+        if code in reasons
     }

@@ -113,7 +113,7 @@ class JoinedClicks:
                 self.timers.add(judged_ms, Kind.VERDICT, int(click["key"]))
             self.add(click)
             if click["learnable"] == WAITS:
-                self.await_negative(click)
+                self.await_negative(click, self.state.stream_ms)
 
     def restored(self, click: np.void) -> Iterator[Timer]:
         """Timers of a click that has been loaded."""
@@ -126,11 +126,11 @@ class JoinedClicks:
         """All are about to be loaded anew."""
         self._of = {}
 
-    def await_negative(self, click: np.void) -> None:
+    def await_negative(self, click: np.void, now_ms: int) -> None:
         """Learn a click as a negative when it has reached the age that is drawn for it."""
         due_ms, key = self._negative_ms(click), int(click["key"])
         click["learnable"] = WAITS
-        if due_ms < self.state.stream_ms:
+        if due_ms < now_ms:
             self._negative_due(key, due_ms)
         else:
             self.timers.add(due_ms, Kind.NEGATIVE, key)

@@ -6,7 +6,8 @@ lateness horizon, with one exception: of several valid clicks that a user makes 
 arrive counts.
 
 A click that is invalid (``streams.processor.validity``) is passed over as if it had never been: its exposure
-may still be clicked, and becomes a negative if it is not.
+may still be clicked, and becomes a negative if it is not. Only an order that was settled before is not looked
+at again: a click that waited behind one of a burst comes too late for it.
 """
 
 from collections.abc import Iterator
@@ -212,7 +213,7 @@ class Joins:
             request_offset, exposed_ms = int(exposure["request_offset"]), int(exposure["ts_ms"])
             features = self.tape.learn_exposure(self.state.exposures.slot_of[key])
             self.outcomes.example("ctr", self._label(exposure), exposed_ms, request_offset, features, 1)
-            self.joined.await_negative(click)
+            self.joined.await_negative(click, now_ms)
         exposure["clicked"] += 1 - exposure["clicked"] % 2
         return True
 

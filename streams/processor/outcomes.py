@@ -8,6 +8,7 @@ import numpy as np
 from models.catalog import Catalog
 from models.hashing import stable_key
 from schemas.events import Exposure
+from schemas.examples import Example, Source
 from schemas.model import Task
 from schemas.outcomes import Invalid, Outcome
 from streams.processor.consent import NOBODY_SUFFIX
@@ -53,25 +54,12 @@ class Outcomes:
         exposure_id, decision_id = f"views-{self.partition}-{offset}", exposure.decision_id
         if not user_id and not decision_id.endswith(NOBODY_SUFFIX):
             decision_id = ""  # that of a user who has withdrawn consent
-        outcome = {
-            "outcome_id": f"exposure-{exposure_id}",
-            "kind": "exposure",
-            "ts_ms": exposure.ts_ms,
-            "shop_id": exposure.shop_id,
-            "decision_id": decision_id,
-            "exposure_id": exposure_id,
-            "user_id": user_id,
-            "ad_id": ad_id,
-            "promotion_id": promotion_id,
-            "campaign_id": self.catalog.campaign_of(exposure.shop_id, ad_id, promotion_id),
-            "slot_id": exposure.slot_id,
-            "position": exposure.position,
-            "propensity": exposure.propensity or 0.0,
-            "revenue_micros": 0,
-            "delay_ms": 0,
-            "order_id": "",
-            "invalid": invalid,
-        }
+        campaign_id = self.catalog.campaign_of(exposure.shop_id, ad_id, promotion_id)
+        outcome = Outcome(
+            f"exposure-{exposure_id}", "exposure", exposure.ts_ms, exposure.shop_id, decision_id, exposure_id,
+            user_id, ad_id, promotion_id, campaign_id, exposure.slot_id, exposure.position,
+            exposure.propensity or 0.0, 0, 0, "", invalid,
+        )  # fmt: skip
         self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
     def followed(
@@ -89,41 +77,35 @@ class Outcomes:
         ad_id, promotion_id = (name, "") if click["is_ad"] else ("", name)
         suffix = NOBODY_SUFFIX if click["user"] == NOBODY else ""
         decision_id = f"views-{request_at}-{click['request_offset']}-{click['request_slot']}{suffix}"
-        outcome = {
-            "outcome_id": f"{kind}-{cause}",
-            "kind": kind,
-            "ts_ms": ts_ms,
-            "shop_id": shop_id,
-            "decision_id": decision_id if own else "",
-            "exposure_id": f"views-{exposure_at}-{click['exposure_offset']}",
-            "user_id": user_id,
-            "ad_id": ad_id,
-            "promotion_id": promotion_id,
-            "campaign_id": self.catalog.campaign_of(shop_id, ad_id, promotion_id),
-            "slot_id": "",
-            "position": 0,
-            "propensity": 0.0,
-            "revenue_micros": revenue_micros,
-            "delay_ms": delay_ms,
-            "order_id": order_id,
-            "invalid": invalid,
-        }
+        exposure_id = f"views-{exposure_at}-{click['exposure_offset']}"
+        campaign_id = self.catalog.campaign_of(shop_id, ad_id, promotion_id)
+        outcome = Outcome(
+            f"{kind}-{cause}", kind, ts_ms, shop_id, decision_id if own else "", exposure_id, user_id, ad_id,
+            promotion_id, campaign_id, "", 0, 0.0, revenue_micros, delay_ms, order_id, invalid,
+        )  # fmt: skip
         self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
     def unfounded(self, cause: str, ts_ms: int, shop_id: str, user_id: str, invalid: Invalid) -> None:
         """An invalid click on what is not known to have been shown: what it names is not repeated."""
-        outcome = dict.fromkeys(Outcome.__struct_fields__, "") | {
-            "outcome_id": f"click-{cause}",
-            "kind": "click",
-            "ts_ms": ts_ms,
-            "shop_id": shop_id,
-            "user_id": user_id,
-            "position": 0,
-            "propensity": 0.0,
-            "revenue_micros": 0,
-            "delay_ms": 0,
-            "invalid": invalid,
-        }
+        outcome = Outcome(
+            f"click-{cause}",
+            "click",
+            ts_ms,
+            shop_id,
+            "",
+            "",
+            user_id,
+            "",
+            "",
+            "",
+            "",
+            0,
+            0.0,
+            0,
+            0,
+            "",
+            invalid,
+        )
         self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
     def example(
@@ -147,15 +129,9 @@ class Outcomes:
     def write_examples(self) -> None:
         """Write all that was to be learned, now that its features are known."""
         for task, place, ts_ms, request_offset, features, label, weight, age_ms in self._examples:
-            example = {
-                "example_id": f"{task}-{place}",
-                "task": task,
-                "ts_ms": ts_ms,
-                "label": label,
-                "weight": weight,
-                "source": "foreign" if request_offset == NO_OFFSET else "own",
-                "buckets": self.tape.features(features),
-                "age_ms": age_ms,
-            }
+            source: Source = "foreign" if request_offset == NO_OFFSET else "own"
+            example = Example(
+                f"{task}-{place}", task, ts_ms, label, weight, source, self.tape.features(features), age_ms
+            )
             self.output.examples.append((None, encode(example)))
         self._examples.clear()

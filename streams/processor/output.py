@@ -1,9 +1,6 @@
 """What the processor has to say, encoded, until delivery takes it away."""
 
-from typing import Any
-
 import msgspec
-import orjson
 
 from schemas.dead_letters import DeadLetter
 
@@ -11,9 +8,8 @@ Message = tuple[bytes | None, bytes]
 """Key and value of a record to be produced."""
 
 
-def encode(record: dict[str, Any]) -> bytes:
-    """JSON of a record; numpy arrays become lists."""
-    return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+encode = msgspec.json.Encoder().encode
+"""JSON of a record; a struct with its fields by position takes half the time of a dict."""
 
 
 def message_key(user_id: str) -> bytes | None:
@@ -58,4 +54,4 @@ class Output:
 
     def dead_letter(self, letter: DeadLetter) -> None:
         """Put aside an event that cannot be used."""
-        self.dead_letters.append((None, orjson.dumps(msgspec.to_builtins(letter))))
+        self.dead_letters.append((None, encode(letter)))

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from models.features import CONTEXT, FEATURES, Buckets, context_buckets, join_buckets
+from models.features import CONTEXT, FEATURES, context_buckets, join_buckets
 from models.placement import SHARES, place
 from models.profiles import PROFILE, see_click, see_exposure, see_line, see_purchase, see_refund, see_view
 from models.serving import ServingWeights
@@ -40,16 +39,16 @@ _SLOT = CONTEXT.index("slot")
 
 
 class Ranking(NamedTuple):
-    """What came of one slot that asked for an ad; arrays have one entry a candidate."""
+    """What came of one slot that asked for an ad; lists have one entry a candidate."""
 
     chosen: int
     """Index of the candidate; ``NOTHING`` where none competes."""
     competing: int
-    p_click: npt.NDArray[np.float64]
-    ecpm_micros: npt.NDArray[np.int64]
-    reasons: npt.NDArray[np.int64]
-    propensity: npt.NDArray[np.float64]
-    shares: npt.NDArray[np.float64]
+    p_click: list[float]
+    ecpm_micros: list[int]
+    reasons: list[int]
+    propensity: list[float]
+    shares: list[float]
     """What each of ``SHARES`` adds to the logit of the chosen one."""
 
 
@@ -79,6 +78,8 @@ class Tape:
         self._p_click, self._propensity = np.zeros(MAX_SCORES), np.zeros(MAX_SCORES)
         self._ecpm_micros, self._reasons = np.zeros(MAX_SCORES, np.int64), np.zeros(MAX_SCORES, np.int64)
         self._buckets = np.zeros((MAX_RESULTS, len(FEATURES)), np.uint32)
+        self._rankings: list[Ranking] = []
+        self._features: list[list[int]] = []
         self._blank = np.zeros(1, PROFILE)
         """Stands for the profile of whoever has none that may be used."""
 
@@ -161,26 +162,37 @@ class Tape:
                 self._placed, self._shares, self._p_click, self._ecpm_micros, self._reasons,
                 self._propensity, self._buckets, self._blank,
             )  # fmt: skip
+        self._rankings = self._list_rankings()
+        self._features = self._buckets[: self.examples].tolist()
 
     def ranking(self, number: int) -> Ranking:
         """Of a slot, by the number that ``request`` gave; valid until the next note."""
-        first, end = self._spans[number].tolist()
-        chosen, competing = self._placed[number].tolist()
-        return Ranking(
-            chosen, competing, self._p_click[first:end], self._ecpm_micros[first:end],
-            self._reasons[first:end], self._propensity[first:end], self._shares[number],
-        )  # fmt: skip
+        return self._rankings[number]
 
-    def features(self, number: int) -> Buckets:
-        """Of an example, by the number that ``learn_exposure`` or ``learn_click`` gave; uint32[features]."""
-        buckets: Buckets = self._buckets[number]
-        return buckets
+    def features(self, number: int) -> list[int]:
+        """Buckets of an example, by the number that ``learn_exposure`` or ``learn_click`` gave."""
+        return self._features[number]
 
     def clear(self) -> None:
         """Begin anew; rows that were removed meanwhile may give their slots to others."""
         self._notes.clear()
         self._scores = self.rankings = self.examples = 0
         self._state.settle()
+
+    def _list_rankings(self) -> list[Ranking]:
+        """All at once: lists are sliced and encoded faster than arrays of a few numbers."""
+        p_click, ecpm_micros, reasons, propensity = (
+            scores[: self._scores].tolist()
+            for scores in (self._p_click, self._ecpm_micros, self._reasons, self._propensity)
+        )
+        placed = (each[: self.rankings].tolist() for each in (self._spans, self._placed, self._shares))
+        return [
+            Ranking(
+                chosen, competing, p_click[first:end], ecpm_micros[first:end], reasons[first:end],
+                propensity[first:end], shares,
+            )
+            for (first, end), (chosen, competing), shares in zip(*placed, strict=True)
+        ]  # fmt: skip
 
     def _learn(self, kind: int, slot: int) -> int:
         if self.examples == MAX_RESULTS:

@@ -66,8 +66,9 @@ def arriving(mixture, lateness):
 def expected_of(mixture):
     """Billed exposures, net labels of click-through, and which exposure earned each order, from the whole.
 
-    The orders are left open where one exposure has several valid clicks (which of them counts is not said) or
-    valid clicks come at the same time (none of them is the last).
+    The orders are left open where one exposure has several valid clicks (which of them counts is not said),
+    valid clicks come at the same time (none of them is the last), or a valid click may wait for the verdict
+    on one of a burst, and the order does not wait for it.
     """
     exposures, pressed, orders = mixture
     panes = Counter((each.user, each.ts_ms // PANE_MS) for each in pressed)
@@ -89,7 +90,12 @@ def expected_of(mixture):
         before = [one for one in before if 0 <= ts_ms - one[0] <= 60_000]
         if before:
             earned[number] = max(before)[1]
-    is_open = len(valid) > len(billed) or len({each.ts_ms for each in valid}) < len(valid)
+    waits = any(
+        MIN_DELAY_MS <= each.ts_ms - exposures[each.exposure][1] <= CLICK_MS
+        for each in pressed
+        if each.exposure in billed and each not in valid
+    )
+    is_open = waits or len(valid) > len(billed) or len({each.ts_ms for each in valid}) < len(valid)
     return billed, net, None if is_open else earned
 
 
