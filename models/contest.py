@@ -168,7 +168,7 @@ class Contest:
     Parameters
     ----------
     members
-        Models that are compared, two or more; the first one is champion at the start.
+        Models that are compared; the first one is champion at the start, and alone it stays that.
     delayed
         Whether positives were negatives before.
     error_rate
@@ -210,9 +210,9 @@ class Contest:
         margin: float = MARGIN,
         warm_up: int = WARM_UP,
     ) -> None:
-        if members < 2 or not 0.0 < error_rate < 1.0:
+        if members < 1 or not 0.0 < error_rate < 1.0:
             raise ValueError(
-                "Expected members from 2 up and an error_rate between 0 and 1, "
+                "Expected members from 1 up and an error_rate between 0 and 1, "
                 f"got members={members}, error_rate={error_rate}"
             )
         self.members = members
@@ -220,11 +220,8 @@ class Contest:
         self.error_rate = error_rate
         self.margin = margin
         self.warm_up = warm_up
-        self.champion = 0
-        self.predecessor = -1
-        self.reign = 0
         self.rows = np.zeros((members, FIELDS))
-        self.rows[:, WAIT] = warm_up
+        self.restore(0, -1, 0, np.zeros(0))
 
     def update(
         self,
@@ -252,6 +249,15 @@ class Contest:
                 changes.append(self._succeed(end, winner))
             first = end + 1
         return changes
+
+    def restore(self, champion: int, predecessor: int, reign: int, rows: Floats) -> None:
+        """Go on from what another contest had come to; without ``rows``, from nothing known of any pair."""
+        self.champion, self.predecessor, self.reign = champion, predecessor, reign
+        if rows.size:
+            self.rows[:] = rows.reshape(self.rows.shape)
+        else:
+            self.rows[:] = 0.0
+            self.rows[:, WAIT] = self.warm_up
 
     def begin(self, member: int) -> None:
         """A member was replaced: what is known of it goes, and it warms up."""

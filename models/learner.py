@@ -12,10 +12,11 @@ DELAYED: dict[Task, Delayed] = {"ctr": "none", "cvr": "fake_negative"}
 
 
 class Learner:
-    """Champion, standing challenger and null model of both tasks, with their progressive evaluation.
+    """Champion, challengers and null model of both tasks, with their progressive evaluation.
 
-    The champion learns from every example. The challenger learns from a sample that is drawn by the
-    example's identity; on that sample all three models are scored, beside the champion's score on every
+    The champion learns from every example, and so do challengers with other settings, of which one that is
+    better takes its place (``models.population``). River's challenger learns from a sample that is drawn by
+    the example's identity; on that sample all three models are scored, beside the champion's score on every
     example. ``Progress`` states both shares: below a ``challenger_sample`` of 1 the champion has learned
     from more than the challenger.
 
@@ -24,7 +25,9 @@ class Learner:
     bits, alpha, beta, l1, l2
         As for ``models.ftrl.FTRLProximal``.
     challenger_sample
-        Share of the examples that the challenger sees; 0 is no challenger.
+        Share of the examples that River's challenger sees; 0 is no such challenger.
+    challengers
+        Learners of each task that may become its champion.
     snapshot_every
         Deltas between two snapshots.
 
@@ -47,10 +50,13 @@ class Learner:
         l2: float = 1.0,
         challenger_sample: float = 0.05,
         snapshot_every: int = 64,
+        challengers: int = 0,
     ) -> None:
         self.version = -1
         self.tasks = {
-            task: TaskLearner(task, FTRLProximal(bits, alpha, beta, l1, l2, delayed), challenger_sample)
+            task: TaskLearner(
+                task, FTRLProximal(bits, alpha, beta, l1, l2, delayed), challenger_sample, challengers
+            )
             for task, delayed in DELAYED.items()
         }
         self._snapshot_every = snapshot_every
@@ -86,7 +92,8 @@ class Learner:
         """
         if self.version == self._published_version:
             return []
-        is_snapshot = self._deltas == self._snapshot_every
+        reshaped = any(learner.population.reshaped for learner in self.tasks.values())
+        is_snapshot = reshaped or self._deltas == self._snapshot_every
         self._deltas = 0 if is_snapshot else self._deltas + 1
         kind: Kind = "snapshot" if is_snapshot else "delta"
         place = "snapshot" if is_snapshot else f"delta/{self._deltas}"
@@ -96,8 +103,8 @@ class Learner:
         for task, learner in self.tasks.items():
             for model, part in learner.take_parts(kind, self.version, follows):
                 records[f"{task}/{model}/{place}/{part.part}"] = encode_model_record(part)
-            for key, delays in learner.delay_records(self.version):
-                records[f"{task}/{key}"] = encode_model_record(delays)
+            for key, state in learner.state_records(self.version):
+                records[f"{task}/{key}"] = encode_model_record(state)
             for key, progress in learner.reports(self.version):
                 records[f"{task}/progress/{key}"] = encode_model_record(progress)
             watched += (

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.ftrl import FTRLProximal
-from schemas.model import LinearWeights, Part, Task, Weights
+from schemas.model import ChallengerWeights, LinearWeights, Part, Task, Weights
 
 BUCKETS_A_PART = 14_000  # 20 bytes each, 27 in base64: 373 kB, well below a broker's usual limit of 1 MB
 
@@ -17,27 +17,21 @@ Scalar = TypeVar("Scalar", np.uint32, np.float64)
 
 
 def ftrl_parts(
-    model: FTRLProximal, buckets: NDArray[np.uint32], task: Task, kind: Kind, version: int, follows: int
-) -> Iterator[Weights]:
-    """State of ``buckets``, uint32[k], in parts of at most ``BUCKETS_A_PART``; at least one part."""
+    model: FTRLProximal, buckets: NDArray[np.uint32], task: Task, kind: Kind, version: int, follows: int,
+    challenger: int | None = None,
+) -> Iterator[Weights | ChallengerWeights]:  # fmt: skip
+    """State of ``buckets``, uint32[k], in parts of at most ``BUCKETS_A_PART``; at least one part.
+
+    ``challenger`` is its place among the members; None says that it is the champion.
+    """
     slices = _split(buckets)
     for part, chosen in enumerate(slices):
-        yield Weights(
-            task=task,
-            kind=kind,
-            version=version,
-            follows=follows,
-            part=part,
-            parts=len(slices),
-            buckets=to_bytes(chosen, "<u4"),
-            bits=model.bits,
-            alpha=model.alpha,
-            beta=model.beta,
-            l1=model.l1,
-            l2=model.l2,
-            z=to_bytes(model.z[chosen], "<f8"),
-            n=to_bytes(model.n[chosen], "<f8"),
-        )
+        state = (
+            task, kind, version, follows, part, len(slices), to_bytes(chosen, "<u4"), model.bits, model.alpha,
+            model.beta, model.l1, model.l2, to_bytes(model.z[chosen], "<f8"),
+            to_bytes(model.n[chosen], "<f8"),
+        )  # fmt: skip
+        yield Weights(*state) if challenger is None else ChallengerWeights(*state, challenger)
 
 
 def linear_parts(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.delays import ConversionDelays
 from models.ftrl import closed_form
 from models.parts import Assembly, bucket_array, float_array
-from schemas.model import Delays, Progress, Weights, decode_model_record
+from schemas.model import Contest, Delays, Progress, Weights, decode_model_record
 
 FORMAT = "headrace-model-1"
 SETTINGS = ("bits", "alpha", "beta", "l1", "l2")
@@ -59,6 +59,8 @@ class Published(Struct, frozen=True):
     """As of the version; what compaction has dropped of older versions is missing."""
     delay_shares: list[float]
     """Share of the conversions by bin of ``models.delays``; empty where it is not known."""
+    contests: list[Contest] = []
+    """How the challengers do, by task; a file does not say."""
 
 
 class Change(Struct, frozen=True):
@@ -89,6 +91,7 @@ def at_version(records: Iterable[tuple[str, bytes | None]], version: int | None 
     """
     reading: dict[str, _Reading] = {}
     progress: dict[tuple[str, str, float], Progress] = {}
+    contests: dict[str, Contest] = {}
     delays = ConversionDelays()
     delays_version = -1
     for _, value in records:
@@ -104,6 +107,8 @@ def at_version(records: Iterable[tuple[str, bytes | None]], version: int | None 
                 reading.setdefault(record.task, _Reading()).take(record)
             case Progress():
                 progress[record.task, record.model, record.scored_share] = record
+            case Contest():
+                contests[record.task] = record
             case Delays():
                 delays.restore(record)
                 delays_version = record.version
@@ -130,6 +135,7 @@ def at_version(records: Iterable[tuple[str, bytes | None]], version: int | None 
         },
         progress=[each for each in progress.values() if each.version == found],
         delay_shares=delays.shares().tolist() if delays_version == found else [],
+        contests=[each for each in contests.values() if each.version == found],
     )
 
 

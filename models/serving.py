@@ -8,6 +8,16 @@ from models.parts import Assembly, bucket_array, float_array
 from schemas.model import Calibrated, ModelRecord, Task, Weights
 
 DECIMALS = 6
+SERVED = (b"ftrl", b"calibration")
+
+
+def is_served(key: bytes) -> bool:
+    """Whether a record of the topic `model` is about what serves: others need not be decoded for that.
+
+    >>> is_served(b"ctr/ftrl/delta/3/0"), is_served(b"ctr/challenger-2/delta/3/0")
+    (True, False)
+    """
+    return key.split(b"/")[1] in SERVED
 
 
 class ServingWeights:

@@ -13,13 +13,16 @@ from models.ftrl import FTRLProximal
 from models.gate import MAX_WEIGHT, SOURCES
 from models.hashing import stable_key
 from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts
+from models.population import Population, Settings, settings_of
 from models.progressive import Progressive
 from models.running_mean import RunningMean
 from models.watch import TaskWatch, WatchRecord, segments_of
 from schemas.examples import Example
 from schemas.model import (
     Calibrated,
+    ChallengerWeights,
     Change,
+    Contest,
     Delays,
     LinearWeights,
     ModelRecord,
@@ -36,10 +39,12 @@ FTRL, RIVER_LR, MEAN = "ftrl", "river-lr", "mean"
 class TaskLearner:
     """The models of one task, and how they do."""
 
-    def __init__(self, task: Task, champion: FTRLProximal, challenger_sample: float) -> None:
+    def __init__(
+        self, task: Task, champion: FTRLProximal, challenger_sample: float, challengers: int = 0
+    ) -> None:
         delayed = champion.delayed
         self.task = task
-        self.champion = champion
+        self.population = Population(champion, challengers)
         self.null_model = RunningMean(delayed)
         self.challenger = Challenger(delayed) if challenger_sample > 0.0 else None
         self._sample_below = math.ceil(challenger_sample * 2**63)
@@ -54,9 +59,17 @@ class TaskLearner:
         self._delays_version = -1
         self._ts_ms = 0
         self._unusable = 0
-        self._champion_parts: Assembly[Weights] = Assembly()
+        self._held: dict[int | None, FTRLProximal] = {}
+        """What the topic holds: of the champion (None), and of challengers by place."""
+        self._parts: dict[int | None, Assembly[Weights | ChallengerWeights]] = {}
+        self._contest: Contest | None = None
         self._challenger_parts: Assembly[LinearWeights] = Assembly()
         self._reported: dict[tuple[str, float], Progress] = {}
+
+    @property
+    def champion(self) -> FTRLProximal:
+        """The member that serves."""
+        return self.population.champion
 
     @property
     def rejected(self) -> int:
@@ -87,7 +100,9 @@ class TaskLearner:
             ages_ms = np.array([example.age_ms for example in usable], np.int64)
             weights = self.delays.weigh(labels, ages_ms, weights)
         teaching = np.where(learned, weights, 0.0)  # a weight of 0 leaves a learner's weights as they are
-        predictions = self.champion.learn_many_hashed(buckets, offsets, labels, teaching)
+        predictions, promotions = self.population.learn_many_hashed(buckets, offsets, labels, teaching)
+        for change in promotions:
+            self.watch.succeeded(usable[change.change.place], change)
         means = self.null_model.learn_many(labels, weights)  # what it is held against has no gate
         self._overall.update(predictions, labels, weights)
         segments = segments_of(buckets, offsets, sources)
@@ -113,19 +128,24 @@ class TaskLearner:
 
     def take_parts(
         self, kind: Kind, version: int, follows: int
-    ) -> Iterator[tuple[str, Weights | LinearWeights]]:
+    ) -> Iterator[tuple[str, Weights | ChallengerWeights | LinearWeights]]:
         """Model and part, of the whole state or of what changed since the last call."""
-        touched = self.champion.take_touched()
-        if kind == "snapshot":
-            touched = self.champion.occupied()
-        for part in ftrl_parts(self.champion, touched, self.task, kind, version, follows):
-            yield FTRL, part
+        self.population.reshaped = False
+        for place, model in enumerate(self.population.members):
+            touched = model.take_touched()
+            if kind == "snapshot":
+                touched = model.occupied()
+            challenger = None if model is self.champion else place
+            name = FTRL if challenger is None else f"challenger-{challenger}"
+            for part in ftrl_parts(model, touched, self.task, kind, version, follows, challenger):
+                yield name, part
         if self.challenger is not None:
             for linear in self.challenger.take_parts(self.task, kind, version, follows):
                 yield RIVER_LR, linear
 
-    def delay_records(self, version: int) -> Iterator[tuple[str, Delays]]:
-        """End of the key, and the law of delays, where labels are delayed."""
+    def state_records(self, version: int) -> Iterator[tuple[str, Contest | Delays]]:
+        """End of the key, and record: the contest, and the law of delays where labels are delayed."""
+        yield "contest", self.population.standing(self.task, version)
         if self.delays is not None:
             yield "delays", self.delays.record(self.task, version)
 
@@ -144,8 +164,11 @@ class TaskLearner:
         """Take the next record of the topic into the state."""
         match record:
             case Weights():
-                self._check_settings(record)
-                self._restore_champion(self._champion_parts.add(record))
+                self._hold(None, record)
+            case ChallengerWeights():
+                self._hold(record.member, record)
+            case Contest():
+                self._contest = record
             case LinearWeights():
                 parts = self._challenger_parts.add(record)
                 if parts and self.challenger is not None:
@@ -160,8 +183,8 @@ class TaskLearner:
                 self.watch.take(record)
 
     def versions(self) -> set[int]:
-        """Versions of what was taken; challenger and delays that the topic does not hold start anew."""
-        versions = {self._champion_parts.version}
+        """Versions of what was taken; challengers and delays that the topic does not hold start anew."""
+        versions = {self._version_of(None)}
         if self.challenger is not None and self._challenger_parts.version >= 0:
             versions.add(self._challenger_parts.version)
         if self._delays_version >= 0:
@@ -169,42 +192,73 @@ class TaskLearner:
         return versions | self.watch.versions()
 
     def resume(self) -> None:
-        """Go on from the progress that was reported at the version of the weights."""
+        """Go on from what was published at the version of the champion's weights.
+
+        Raises ValueError where it was learned with other settings.
+        """
+        version = self._version_of(None)
+        if version >= 0:
+            self._resume_population(self._held[None], version)
         for progressive in (self._overall, *self._sampled):
             progress = self._reported.get((progressive.model, progressive.scored_share))
-            if progress is not None and progress.version == self._champion_parts.version:
+            if progress is not None and progress.version == version:
                 progressive.restore(progress)
                 self._ts_ms = progress.ts_ms
-        self.watch.resume(self._champion_parts.version)
-        overall = self._overall.report(self.task, self._champion_parts.version, self._ts_ms)
+        self.watch.resume(version)
+        overall = self._overall.report(self.task, version, self._ts_ms)
         self.null_model.positives, self.null_model.trials = overall.label_sum, overall.weight_sum
 
     def differences(self, other: "TaskLearner") -> list[str]:
         """What of the state differs in any bit, by name."""
         laws = [each.delays.record(self.task, 0) if each.delays else None for each in (self, other)]
-        equal = {
-            "z": self.champion.z.tobytes() == other.champion.z.tobytes(),
-            "n": self.champion.n.tobytes() == other.champion.n.tobytes(),
-            "delays": laws[0] == laws[1],
-        }
-        return [name for name, same in equal.items() if not same] + self.watch.differences(other.watch)
+        return [
+            *self.population.differences(other.population),
+            *(["delays"] if laws[0] != laws[1] else []),
+            *self.watch.differences(other.watch),
+        ]
 
-    def _restore_champion(self, parts: list[Weights]) -> None:
-        if parts and parts[0].kind == "snapshot":
-            self.champion = self.champion.clone()
+    def _hold(self, whose: int | None, record: Weights | ChallengerWeights) -> None:
+        """Lay a part on what the topic holds of one learner."""
+        _check("bits", self.champion.bits, record.bits)
+        parts = self._parts.setdefault(whose, Assembly()).add(record)
         for part in parts:
-            buckets = bucket_array(part)
-            self.champion.z[buckets] = float_array(part.z)
-            self.champion.n[buckets] = float_array(part.n)
-
-    def _check_settings(self, record: Weights) -> None:
-        for name in ("bits", "alpha", "beta", "l1", "l2"):
-            expected, actual = getattr(self.champion, name), getattr(record, name)
-            if expected != actual:
-                raise ValueError(
-                    f"Expected weights learned with {name} = {expected}, got {actual} in topic `model`: "
-                    "set it back, or delete the topic's records to learn again from the first example"
+            if part.kind == "snapshot" and part.part == 0:
+                self._held[whose] = FTRLProximal(
+                    part.bits, part.alpha, part.beta, part.l1, part.l2, self.champion.delayed
                 )
+            held, buckets = self._held[whose], bucket_array(part)
+            held.z[buckets] = float_array(part.z)
+            held.n[buckets] = float_array(part.n)
+
+    def _version_of(self, whose: int | None) -> int:
+        return self._parts[whose].version if whose in self._parts else -1
+
+    def _resume_population(self, champion: FTRLProximal, version: int) -> None:
+        """Take up champion and challengers; a contest of another number of them begins anew."""
+        population, contest = self.population, self._contest
+        if contest is not None and contest.version != version:
+            contest = None
+        first = settings_of(champion)
+        if contest is not None:
+            first = Settings(contest.alpha, contest.beta, contest.l1, contest.l2)
+        for name, expected, actual in zip(Settings._fields, population.first, first, strict=True):
+            _check(name, expected, actual)
+        if contest is None or len(contest.members) != len(population.members):
+            population.begin(champion)
+            return
+        whose = [None if place == contest.champion else place for place in range(len(contest.members))]
+        if all(self._version_of(each) == version for each in whose):
+            population.resume([self._held[each] for each in whose], contest)
+        else:
+            population.begin(champion)
+
+
+def _check(setting: str, expected: float, actual: float) -> None:
+    if expected != actual:
+        raise ValueError(
+            f"Expected weights learned with {setting} = {expected}, got {actual} in topic `model`: "
+            "set it back, or delete the topic's records to learn again from the first example"
+        )
 
 
 def to_rows(rows: Sequence[list[int]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

@@ -1,7 +1,7 @@
 """What watches over a task's champion: the gate before it, calibration and figures behind it, drift."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from models.drift import DriftDetector
 from models.features import FEATURES
 from models.gate import SOURCES, Gate
 from models.hourly import HOUR_MS, HourlyQuality
+from models.population import Promotion
 from schemas.examples import Example
-from schemas.model import Calibrated, Change, Quality, Task, Watch
+from schemas.model import Calibrated, Change, ChangeKind, Quality, Task, Watch
 
 THRESHOLD: dict[Task, float] = {"ctr": 0.05, "cvr": 0.05}
 """Of the probability, for precision, recall and F1: a few times the rate at which shops' ads are clicked."""
@@ -113,6 +114,12 @@ class TaskWatch:
             block = self.detector.blocks
             self._note(examples[int(kept[index])], "drift", "", "", "", block[-1], float(np.mean(block)))
 
+    def succeeded(self, example: Example, promotion: Promotion) -> None:
+        """The champion has changed after an example."""
+        change, *settings = promotion
+        told = [" ".join(f"{name}={value:g}" for name, value in each._asdict().items()) for each in settings]
+        self._note(example, change.kind, "", " instead of ".join(told), "", change.gain, change.lower)
+
     def records(self, version: int) -> Iterator[tuple[str, WatchRecord]]:
         """End of the key, and record, of all that a restart needs and of what is new since the last call."""
         yield (
@@ -182,7 +189,7 @@ class TaskWatch:
     def _note(
         self, example: Example, kind: str, source: str, reason: str, field: str, seen: float, usual: float
     ) -> None:
-        known = cast(Literal["gate_closed", "gate_opened", "gate_accepted", "drift"], kind)
+        known = cast(ChangeKind, kind)
         self._changes.append(
             Change(
                 self.task, -1, 0, example.ts_ms, example.example_id, known, source, reason, field, seen, usual

@@ -1,7 +1,8 @@
 """What the learner tells the workers and the analysts; topic `model`, one partition, compacted.
 
 Keys are ``<task>/<model>/snapshot/<part>``, ``<task>/<model>/delta/<number since the snapshot>/<part>``
-``<task>/progress/<model>[/sample]``, ``<task>/delays``, ``<task>/calibration``, ``<task>/watch``,
+``<task>/progress/<model>[/sample]``, ``<task>/delays``, ``<task>/contest``, ``<task>/calibration``,
+``<task>/watch``,
 ``<task>/quality/<model>/<segment>/<hour of the day>`` and ``<task>/change/<version>-<number>``; a snapshot
 deletes the keys that it makes useless, but for changes, which are kept. Arrays are little-endian, base64 in
 JSON.
@@ -14,6 +15,7 @@ from msgspec import Struct, to_builtins
 from msgspec.json import Decoder
 
 Task = Literal["ctr", "cvr"]
+ChangeKind = Literal["gate_closed", "gate_opened", "gate_accepted", "drift", "promotion", "rollback"]
 
 
 class Part(Struct, frozen=True):
@@ -36,8 +38,8 @@ class Part(Struct, frozen=True):
     """uint32: the buckets that this part gives values for."""
 
 
-class Weights(Part, frozen=True, tag="weights"):
-    """State of the champion, FTRL-Proximal (McMahan et al. 2013, algorithm 1).
+class FTRLState(Part, frozen=True):
+    """State of a learner by FTRL-Proximal (McMahan et al. 2013, algorithm 1).
 
     A reader derives the weights from ``z`` and ``n`` with the four settings.
     """
@@ -52,6 +54,17 @@ class Weights(Part, frozen=True, tag="weights"):
     """float64, one a bucket."""
     n: bytes
     """float64, one a bucket."""
+
+
+class Weights(FTRLState, frozen=True, tag="weights"):
+    """State of the champion, which serves."""
+
+
+class ChallengerWeights(FTRLState, frozen=True, tag="challenger"):
+    """State of a learner that may become the champion."""
+
+    member: int
+    """Its place in ``Contest.members``."""
 
 
 class LinearWeights(Part, frozen=True, tag="linear"):
@@ -75,6 +88,49 @@ class Delays(Struct, frozen=True, tag="delays"):
     """float64, one a bin: clicks that got that old."""
 
 
+class Member(Struct, frozen=True):
+    """One of the learners that compete."""
+
+    alpha: float
+    beta: float
+    l1: float
+    l2: float
+    compared: int
+    """Examples since it is compared with the champion."""
+    gain: float
+    """Nats an example by which it does better than champion and margin, clipped; of the champion 0."""
+    lower: float
+    upper: float
+    """95% confidence sequence of the gain."""
+
+
+class Contest(Struct, frozen=True, tag="contest"):
+    """Who serves, and how the challengers do, at a version (``models.contest``, ``models.population``)."""
+
+    task: Task
+    version: int
+    champion: int
+    """Place in ``members``."""
+    predecessor: int
+    """The champion before, which goes on learning; -1 is none."""
+    reign: int
+    """Examples since the champion serves."""
+    examples: int
+    """That were learned in all."""
+    members: list[Member]
+    alpha: float
+    """With the next three the settings that were configured: those of the first champion."""
+    beta: float
+    l1: float
+    l2: float
+    generation: int
+    """Challengers that were begun after a change."""
+    changed: bool
+    """The champion has changed, and its challengers are still to be begun."""
+    state: bytes
+    """float64, a row a member, of what is known of each pair."""
+
+
 class Progress(Struct, frozen=True, tag="progress"):
     """Progressive (predict, then learn) quality of one model since the start of `examples`.
 
@@ -84,7 +140,7 @@ class Progress(Struct, frozen=True, tag="progress"):
 
     task: Task
     model: str
-    """``ftrl`` (ours), ``river-lr`` (standing challenger), ``mean`` (running mean: the null model)."""
+    """``ftrl`` (champion), ``river-lr`` (standing challenger), ``mean`` (running mean: the null model)."""
     version: int
     ts_ms: int
     """Event time of the newest example."""
@@ -199,21 +255,26 @@ class Change(Struct, frozen=True, tag="change"):
     """Event time of the example that brought it about."""
     example_id: str
     """That example."""
-    kind: Literal["gate_closed", "gate_opened", "gate_accepted", "drift"]
-    """``gate_accepted``: opened because what was unusual has become usual."""
+    kind: ChangeKind
+    """``gate_accepted``: opened because what was unusual has become usual; ``rollback``: the champion before
+    serves again, soon after a promotion."""
     source: str
     """Whose examples are not learned from, or are again; empty where it is about all."""
     reason: str
-    """What the gate closed on: unusable, missing_field, distinct_values, label_rate_high, label_rate_low."""
+    """What the gate closed on: unusable, missing_field, distinct_values, label_rate_high, label_rate_low. Of
+    a promotion the settings of the new champion and of the former."""
     field: str
     """The feature it is about, if any."""
     seen: float
-    """What was seen: a share, a rate, for drift the log loss."""
+    """What was seen: a share, a rate, for drift the log loss, for a promotion the gain in nats an example."""
     usual: float
-    """What it is held against."""
+    """What it is held against; for a promotion the lower end of the gain's confidence sequence."""
 
 
-ModelRecord = Weights | LinearWeights | Delays | Progress | Calibrated | Watch | Quality | Change
+ModelRecord = (
+    Weights | ChallengerWeights | LinearWeights | Delays | Contest | Progress | Calibrated | Watch | Quality
+    | Change
+)  # fmt: skip
 
 decode_model_record = Decoder(ModelRecord).decode
 

@@ -18,7 +18,7 @@ from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
 from models.catalog import Catalog
-from models.serving import ServingWeights
+from models.serving import ServingWeights, is_served
 from schemas.model import decode_model_record
 from schemas.topics import CATALOG, DEAD_LETTERS, DECISIONS, EXAMPLES, IDENTITIES, MODEL, OUTCOMES, Topic
 from streams.adoption.inputs import CONTRACT, open_inputs
@@ -164,7 +164,7 @@ def _process(app: BatchApp, settings: Settings) -> tuple[Ownership, list[mode.Se
             catalog.put(entry)
 
     def learn_weights(record: ConsumerRecord) -> None:
-        if record.value is not None:
+        if record.value is not None and is_served(record.key):
             weights.apply(decode_model_record(record.value))
 
     return owner, [

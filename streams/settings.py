@@ -138,6 +138,8 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
     """Share of the exposures without a click that are learned, each with the weight 1 / share."""
     challenger_sample: Share = 0.05
     """Share of the examples that River's challenger sees, drawn by the example's identity."""
+    challengers: Annotated[int, Meta(ge=0, le=7)] = 3
+    """Learners beside the champion of each task, with other alpha, l1 and l2; one that is better serves."""
 
 
 class Validity(Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,7 +32,7 @@ class LearnJob:
         learning = settings.learning
         self.learner = Learner(
             learning.bits, learning.alpha, learning.beta, learning.l1, learning.l2,
-            learning.challenger_sample, learning.snapshot_every,
+            learning.challenger_sample, learning.snapshot_every, learning.challengers,
         )  # fmt: skip
         self.progressed_at_s = time.monotonic()
         self._settings = settings
@@ -82,7 +82,13 @@ class LearnJob:
 
 
 def alert(change: Change) -> None:
-    """Log what the learner noticed; its row goes to ClickHouse by the topic `model`."""
+    """Log what the learner noticed or changed; its row goes to ClickHouse by the topic `model`."""
+    if change.kind in ("promotion", "rollback"):
+        log.warning(
+            "%s, %s: %s serves, better by %.3g nats an example (%.3g at least), from example %s on",
+            change.task, change.kind, change.reason, change.seen, change.usual, change.example_id,
+        )  # fmt: skip
+        return
     log.warning(
         "%s, %s: %s %s %s: %.4g where %.4g is usual, at example %s",
         change.task, change.kind, change.source or "all examples", change.reason, change.field, change.seen,

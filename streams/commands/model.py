@@ -26,7 +26,7 @@ from models.published import (
     to_json,
     to_npz,
 )
-from schemas.model import Progress
+from schemas.model import Contest, Progress
 from streams.commands.reachable import reachable
 from streams.commands.table import table, utc
 from streams.delivery.restore import MissingTopicError
@@ -100,6 +100,7 @@ def show(settings: Settings, source: str, top: int, examples: int, as_json: bool
         "tasks": {name: _described(name, task, log, called, top) for name, task in published.tasks.items()},
         "progress": [_progress(each) for each in published.progress],
         "delay_shares": published.delay_shares,
+        "contests": {each.task: _contest(each) for each in published.contests},
     }
     click.echo(orjson.dumps(report) if as_json else "\n".join(_page(report)))
 
@@ -248,6 +249,14 @@ def _progress(progress: Progress) -> dict[str, Any]:
     return {name: getattr(progress, name) for name in kept}
 
 
+def _contest(contest: Contest) -> list[dict[str, Any]]:
+    roles = {contest.predecessor: "champion before", contest.champion: "champion"}
+    return [
+        {"member": place, "role": roles.get(place, "challenger"), **msgspec.to_builtins(member)}
+        for place, member in enumerate(contest.members)
+    ]
+
+
 def _page(report: dict[str, Any]) -> Iterator[str]:
     yield f"Version {report['version']}"
     if report["progress"]:
@@ -276,6 +285,9 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
         told = ", ".join(f"{setting} {value:g}" for setting, value in task["settings"].items())
         yield f"\n{name}: {told}"
         yield f"  {task['buckets']} buckets learned, {task['non_zero']} weights that are not 0"
+        if len(members := report["contests"].get(name, [])) > 1:
+            yield f"\nWho competes for {name}; gains in millinats an example"
+            yield table(("member", "alpha", "l1", "l2", "compared", "gain", "95% interval"), _gains(members))
         if task["groups"]:
             yield f"\nWhat matters for {name}, over {task['examples']} examples, in log odds"
             yield table(("group", "spread", "mean"), _spreads(task["groups"]))
@@ -325,6 +337,16 @@ def _changed(name: str, change: dict[str, Any]) -> Iterator[str]:
     ]
     if rows:
         yield table(("feature", "bucket", "old", "new"), rows)
+
+
+def _gains(members: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    rows = []
+    for each in members:
+        gain, lower, upper = (f"{1e3 * each[name]:+.3f}" for name in ("gain", "lower", "upper"))
+        figures = (gain, f"{lower} to {upper}") if each["compared"] else ("", "")
+        settings = (f"{each[name]:g}" for name in ("alpha", "l1", "l2"))
+        rows.append((each["role"], *settings, str(each["compared"]), *figures))
+    return rows
 
 
 def _figure(value: float | None) -> str:

@@ -15,7 +15,14 @@ from models.task_learner import to_rows
 from schemas.examples import Example
 from schemas.model import Progress, decode_model_record
 
-SETTINGS = {"bits": 5, "alpha": 0.3, "l1": 0.05, "challenger_sample": 0.5, "snapshot_every": 2}
+SETTINGS = {
+    "bits": 5,
+    "alpha": 0.3,
+    "l1": 0.05,
+    "challenger_sample": 0.5,
+    "snapshot_every": 2,
+    "challengers": 2,
+}
 
 
 def examples_of(seed, count, bits=5):
@@ -40,8 +47,8 @@ def state(learner):
     """Everything of a learner that must survive a restart."""
     return {
         task: (
-            models.champion.z.tobytes(),
-            models.champion.n.tobytes(),
+            [(member.z.tobytes(), member.n.tobytes()) for member in models.population.members],
+            models.population.standing(task, 0),
             list(models.challenger.model.weights.items()),
             models.challenger.model.intercept,
             models.challenger.model.optimizer.n_iterations,
@@ -159,8 +166,8 @@ def test_a_publication_cut_short_never_restores_a_lie(data, seed, publications):
 
 def served_at(models):
     """The table that serves the weights of ctr's champion in a state."""
-    champion = Learner(**SETTINGS).tasks["ctr"].champion
-    champion.z, champion.n = (np.frombuffer(column) for column in models["ctr"][:2])
+    champion, (members, contest, *_) = Learner(**SETTINGS).tasks["ctr"].champion, models["ctr"]
+    champion.z, champion.n = (np.frombuffer(column) for column in members[contest.champion])
     return champion.weights().round(DECIMALS).tolist()
 
 
@@ -255,12 +262,12 @@ def test_the_sample_is_drawn_by_identity():
     assert steps[0] == steps[1]
 
 
-def test_without_a_sample_there_is_no_challenger():
-    """A sample of 0 leaves only the records of the champion and of the delays."""
-    learner = Learner(**{**SETTINGS, "challenger_sample": 0.0})
+def test_without_challengers_there_are_no_records_of_any():
+    """A sample of 0, and none that compete, leave only the records of the champion and of the delays."""
+    learner = Learner(**{**SETTINGS, "challenger_sample": 0.0, "challengers": 0})
     learner.learn(examples_of(1, 9), 9)
     kinds = {key.split("/")[1] for key, _ in learner.publish()}
-    assert {"ftrl", "progress", "delays", "calibration", "watch", "quality"} == kinds
+    assert {"ftrl", "contest", "progress", "delays", "calibration", "watch", "quality"} == kinds
 
 
 @pytest.mark.parametrize("weight", [-1e7, 1e7, math.nan, math.inf])

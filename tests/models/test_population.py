@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -47,8 +49,29 @@ def test_a_bad_start_is_left():
         changes += changed
     assert changes
     assert population.champion.alpha > 0.001
-    assert changes[0].former == 0
+    assert 0 == changes[0].change.former
+    assert 0.001 == changes[0].former.alpha
     assert population.champion is not first
+
+
+def test_batches_leave_no_trace():
+    """However examples are cut into batches, members, contest and predictions come out the same."""
+    rows, edges, labels, weights = drawn(5, 7_777)
+    whole, cut = (Population(FTRLProximal(bits=5, alpha=0.001), 3, warm_up=100) for _ in range(2))
+    expected, changes = whole.learn_many_hashed(rows, edges, labels, weights)
+    actual, found = [], []
+    bounds = [0, 1, 399, 1_000, 1_001, 2_500, 6_000, 7_777]
+    for start, end in pairwise(bounds):
+        part = rows[edges[start] : edges[end]], edges[start : end + 1] - edges[start]
+        said, changed = cut.learn_many_hashed(*part, labels[start:end], weights[start:end])
+        actual.append(said)
+        found += [
+            each._replace(change=each.change._replace(place=start + each.change.place)) for each in changed
+        ]
+    assert changes
+    assert changes == found
+    assert expected.tobytes() == np.concatenate(actual).tobytes()
+    assert [] == whole.differences(cut)
 
 
 def test_the_champion_is_what_it_would_be_alone():

@@ -126,7 +126,13 @@ def learner_differences(settings: Settings) -> list[str]:
     learning = settings.learning
     replayed, published = (
         Learner(
-            learning.bits, learning.alpha, learning.beta, learning.l1, learning.l2, learning.challenger_sample
+            learning.bits,
+            learning.alpha,
+            learning.beta,
+            learning.l1,
+            learning.l2,
+            learning.challenger_sample,
+            challengers=learning.challengers,
         )
         for _ in range(2)
     )

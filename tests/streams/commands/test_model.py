@@ -47,7 +47,7 @@ def examples() -> list[Example]:
 def servers(fresh_broker: str) -> str:
     """A broker with a catalogue, 300 examples, and three versions of what was learned of them."""
     kafka = Kafka(bootstrap_servers=fresh_broker)
-    learner, told = Learner(bits=BITS, alpha=0.3), examples()
+    learner, told = Learner(bits=BITS, alpha=0.3, challengers=2), examples()
     with open_admin(kafka) as admin:
         create_topics(admin, kafka)
     producer = KafkaProducer(bootstrap_servers=fresh_broker)
@@ -73,17 +73,20 @@ def test_it_shows_the_newest_version(servers: str) -> None:
     assert (300, 0.3, 300) == (report["version"], task["settings"]["alpha"], task["examples"])
     assert (AD_BUCKET, "ad=ad-1") == (task["largest"][0]["bucket"], task["largest"][0]["feature"])
     assert ("ad", "ad") == (task["groups"][0]["name"], task["features"][0]["name"])
+    members = [(each["role"], each["alpha"], each["gain"]) for each in report["contests"]["ctr"]]
+    assert [("champion", 0.3, 0.0), ("challenger", 0.6, 0.0), ("challenger", 0.15, 0.0)] == members
     assert {("ctr", "ftrl"), ("cvr", "mean")} <= {
         (each["task"], each["model"]) for each in report["progress"]
     }
 
 
 def test_it_can_be_read(servers: str) -> None:
-    """The same as a page, with a line for the ad and its group."""
+    """The same as a page, with a line for the ad and its group, and one for each challenger."""
     lines = invoke(servers, "show", "--top", "3").stdout.splitlines()
     assert "Version 300" == lines[0]
     assert any(line.startswith("ad=ad-1") for line in lines)
     assert "What matters for ctr, over 300 examples, in log odds" in lines
+    assert ["challenger", "0.6", "0", "1", "0"] in [line.split() for line in lines]
 
 
 def test_an_export_is_shown_and_compared(servers: str, tmp_path: Path) -> None:
