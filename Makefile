@@ -13,7 +13,8 @@ demo: .venv/.demo
 # Tests of delivery watch the clocks of brokers and sessions: they have the machine to themselves.
 test: lint
 	$(BIN)/pytest -n 2 --doctest-modules $(SOURCES) tests --ignore tests/delivery
-	$(BIN)/pytest tests/delivery
+	$(BIN)/pytest -n 2 tests/delivery -m "not kafka"
+	$(BIN)/pytest tests/delivery -m kafka
 
 lint: .venv/.test
 	$(BIN)/ruff check
