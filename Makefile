@@ -10,7 +10,7 @@ SOURCES := streams models schemas
 demo: .venv/.demo
 	$(BIN)/headrace demo
 
-# Tests of delivery watch the clocks of brokers and sessions: they have the machine to themselves.
+# Tests of delivery watch the clocks of brokers and sessions: those on Apache Kafka have the machine to themselves.
 test: lint
 	$(BIN)/pytest -n 2 --doctest-modules $(SOURCES) tests --ignore tests/delivery
 	$(BIN)/pytest -n 2 tests/delivery -m "not kafka"
