@@ -11,6 +11,9 @@ FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 END_OF_STATEMENT = re.compile(r";\s*$", re.MULTILINE)
 COMMENT_LINE = re.compile(r"^\s*--.*$\n?", re.MULTILINE)
 
+OLDEST_SERVER = 23, 8
+"""Of ClickHouse: older ones lack parts of the DDL. It is tested on 26 (chdb); compose files pin 25.8."""
+
 LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
@@ -74,10 +77,11 @@ def apply(store: Store, database: str, migrations: list[Migration] | None = None
         Names of the files applied now, ``0001_decisions`` for example.
 
     Raises:
-        MigrationError: A file that was applied has changed or is gone.
+        MigrationError: The server is too old, or a file that was applied has changed or is gone.
         StoreError: The store failed.
     """
     store.create_database(database)
+    _check_version(store)
     store.execute(LEDGER)
     fresh = pending(store, database, migrations)
     for migration in fresh:
@@ -122,3 +126,13 @@ def pending(store: Store, database: str, migrations: list[Migration] | None = No
                 f"{known[number].checksum[:12]}: put the file back, and make the change in a new one"
             )
     return [migration for migration in migrations if migration.number not in applied]
+
+
+def _check_version(store: Store) -> None:
+    version = str(store.query("SELECT version()").rows[0][0])
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
+        oldest = ".".join(map(str, OLDEST_SERVER))
+        raise MigrationError(
+            f"Expected ClickHouse {oldest} or newer, got {version}: use another server, or none "
+            "(without clickhouse.host nothing is stored)"
+        )

@@ -21,7 +21,7 @@ STREAMS = ("none", "abrupt", "gradual", "recurring")
 FORGOTTEN = 0.9  # share of the accumulators that goes at a drift: steps become three times as long
 ALWAYS_FORGOTTEN = 0.01  # at each block: what is 10,000 examples old counts 1/e
 WARNING_DELTA = 0.05
-SHIPPED = "never"
+SHIPPED = "population"
 
 Floats = NDArray[np.float64]
 

@@ -1,5 +1,7 @@
 """The migrations of ClickHouse, on the embedded engine."""
 
+from typing import cast
+
 import pytest
 
 from schemas.dead_letters import DeadLetter
@@ -9,11 +11,28 @@ from schemas.outcomes import Outcome
 from streams.sinks import migrations
 from streams.sinks.engine import EngineStore
 from streams.sinks.migrations import Migration, MigrationError
-from streams.sinks.store import RefusedError
+from streams.sinks.store import RefusedError, Result, Store
 
 INTEGERS = ("ts_ms", "position", "propensity", "revenue_micros", "delay_ms")
 ONE = Migration(1, "one", "-- Why.\nCREATE TABLE IF NOT EXISTS one (x String DEFAULT 'a;b') ENGINE = Log;\n")
 TWO = Migration(2, "two", "CREATE TABLE IF NOT EXISTS two (x Int8)\n-- no key\nENGINE = Log;\n")
+
+
+class OldServer:
+    """A ClickHouse as Debian has it; what follows on the question for its version must not be asked."""
+
+    def create_database(self, name: str) -> None:
+        pass
+
+    def query(self, sql: str) -> Result:
+        assert "SELECT version()" == sql
+        return Result(["version()"], [("18.16.1",)])
+
+
+def test_an_old_server_is_refused() -> None:
+    """Before anything is laid, with both versions and the way out."""
+    with pytest.raises(MigrationError, match=r"^Expected ClickHouse 23\.8 or newer, got 18\.16\.1: "):
+        migrations.apply(cast(Store, OldServer()), "shop")
 
 
 def test_every_file_is_numbered_in_a_row() -> None:
