@@ -12,7 +12,7 @@ from msgspec.json import Decoder
 DecisionKind = Literal["placement", "promotion"]
 
 
-class Candidates(Struct, frozen=True):
+class Candidates(Struct, frozen=True, gc=False):
     """The arms that matched, column by column; every list has the same length, or none at all."""
 
     ids: list[str]
@@ -26,7 +26,7 @@ class Candidates(Struct, frozen=True):
     where nothing could compete."""
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """One ad placement or promotion.
 
     The identity is ``decision_id``. After a crash the same decision may be written again, and with newer

@@ -16,7 +16,7 @@ no page (only on request).
 """
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """One consequence: it was shown, clicked, led to an order, or was taken back.
 
     An exposure or click that was invalid from the start says so in ``invalid``. A click that turns out to be

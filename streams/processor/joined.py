@@ -3,11 +3,10 @@
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 
-import numpy as np
-
 from models.delays import draw_age_ms
 from models.hashing import stable_key
 from streams.processor.outcomes import NO_OFFSET, Outcomes
+from streams.processor.pairs import Clicked, clicked, clicked_of
 from streams.processor.tape import Tape
 from streams.processor.timers import Kind, Timer, Timers
 from streams.processor.validity import Validity
@@ -40,37 +39,35 @@ class JoinedClicks:
         timers.due[Kind.NEGATIVE] = self._negative_due
         timers.due[Kind.CLICK] = self._click_due
 
-    def add(self, click: np.void) -> None:
+    def add(self, click: Clicked) -> None:
         """A click has met its exposure."""
         self._list(click)
-        self.timers.add(self._until_ms(click), Kind.CLICK, int(click["key"]))
+        self.timers.add(self._until_ms(click), Kind.CLICK, click.key)
 
-    def last(self, user: int, ts_ms: int) -> np.void | None:
+    def last(self, user: int, ts_ms: int) -> Clicked | None:
         """The user's newest at or before a time and inside the attribution window."""
         clicks = self._of.get(user, [])
         for click_ms, key in reversed(clicks[: bisect_right(clicks, (ts_ms, MAX_KEY))]):
             if ts_ms - click_ms > self.attribution_window_ms:
                 break
-            if key in self.pool.slot_of:  # else it has made room for another
-                return self.pool[key]
+            if (click := clicked(self.pool, key)) is not None:  # else it has made room for another
+                return click
         return None
 
-    def hold(self, click: np.void, until_ms: int) -> None:
+    def hold(self, click: Clicked, until_ms: int) -> None:
         """Keep a click beyond its window, for the refunds of an order that it earned."""
         if until_ms > self._until_ms(click):
-            click["held_until_ms"] = until_ms
-            self.timers.add(until_ms, Kind.CLICK, int(click["key"]))
-        self.pool.touch(int(click["key"]))
+            self.pool.write(click.key, "held_until_ms", until_ms)
+            self.timers.add(until_ms, Kind.CLICK, click.key)
 
-    def forget(self, click: np.void) -> None:
+    def forget(self, click: Clicked) -> None:
         """A click earns nothing any more."""
-        user, place = int(click["user"]), (int(click["ts_ms"]), int(click["key"]))
-        if user != NOBODY:
-            clicks = self._of[user]
-            clicks.remove(place)
+        if click.user != NOBODY:
+            clicks = self._of[click.user]
+            clicks.remove((click.ts_ms, click.key))
             if not clicks:
-                del self._of[user]
-        self.pool.remove(place[1])
+                del self._of[click.user]
+        self.pool.remove(click.key)
 
     def has(self, user: int) -> bool:
         """Whether there are any of a user."""
@@ -106,77 +103,75 @@ class JoinedClicks:
         for row in clicks:
             slot = self.pool.add(int(row["key"]))
             self.pool.rows[slot] = row
-            click = self.pool.rows[slot]
-            click["user"] = user
-            judged_ms = int(click["ts_ms"]) + self.validity.final_ms
+            self.pool.rows["user"][slot] = user
+            click = clicked_of(self.pool.rows[slot])
+            judged_ms = click.ts_ms + self.validity.final_ms
             if judged_ms >= self.state.stream_ms:
-                self.timers.add(judged_ms, Kind.VERDICT, int(click["key"]))
+                self.timers.add(judged_ms, Kind.VERDICT, click.key)
             self.add(click)
-            if click["learnable"] == WAITS:
+            if click.learnable == WAITS:
                 self.await_negative(click, self.state.stream_ms)
 
-    def restored(self, click: np.void) -> Iterator[Timer]:
+    def restored(self, click: Clicked) -> Iterator[Timer]:
         """Timers of a click that has been loaded."""
         self._list(click)
-        yield self._until_ms(click), Kind.CLICK, int(click["key"])
-        if click["learnable"] == WAITS:
-            yield self._negative_ms(click), Kind.NEGATIVE, int(click["key"])
+        yield self._until_ms(click), Kind.CLICK, click.key
+        if click.learnable == WAITS:
+            yield self._negative_ms(click), Kind.NEGATIVE, click.key
 
     def clear(self) -> None:
         """All are about to be loaded anew."""
         self._of = {}
 
-    def await_negative(self, click: np.void, now_ms: int) -> None:
+    def await_negative(self, click: Clicked, now_ms: int) -> None:
         """Learn a click as a negative when it has reached the age that is drawn for it."""
-        due_ms, key = self._negative_ms(click), int(click["key"])
-        click["learnable"] = WAITS
+        due_ms = self._negative_ms(click)
+        self.pool.write(click.key, "learnable", WAITS)
         if due_ms < now_ms:
-            self._negative_due(key, due_ms)
+            self._negative_due(click.key, due_ms)
         else:
-            self.timers.add(due_ms, Kind.NEGATIVE, key)
+            self.timers.add(due_ms, Kind.NEGATIVE, click.key)
 
-    def _list(self, click: np.void) -> None:
-        if click["user"] != NOBODY:
-            insort(self._of.setdefault(int(click["user"]), []), (int(click["ts_ms"]), int(click["key"])))
+    def _list(self, click: Clicked) -> None:
+        if click.user != NOBODY:
+            insort(self._of.setdefault(click.user, []), (click.ts_ms, click.key))
 
     def _negative_due(self, key: int, deadline_ms: int) -> None:
         """A click has reached its age, whatever comes of it."""
-        click = self.pool.get(key)
-        if click is None or click["learnable"] != WAITS:
+        click = clicked(self.pool, key)
+        if click is None or click.learnable != WAITS:
             return
         age_ms, stands_for = self._negative_age(click)
-        if deadline_ms < int(click["ts_ms"]) + age_ms + self.validity.final_ms:
+        if deadline_ms < click.ts_ms + age_ms + self.validity.final_ms:
             return  # set for another click that had the key
-        click["learnable"] = LEARNABLE
-        self.pool.touch(key)
+        self.pool.write(key, "learnable", LEARNABLE)
         number = self.tape.learn_click(self.pool.slot_of[key])
         self.outcomes.example(
-            "cvr", f"{self.outcomes.place(click)}-0", int(click["ts_ms"]), int(click["request_offset"]),
-            number, 0, stands_for, age_ms,
+            "cvr", f"{self.outcomes.place(click)}-0", click.ts_ms, click.request_offset, number, 0,
+            stands_for, age_ms,
         )  # fmt: skip
 
     def _click_due(self, key: int, deadline_ms: int) -> None:
-        click = self.pool.get(key)
-        if click is None or click["exposure_offset"] == NO_OFFSET:
+        click = clicked(self.pool, key)
+        if click is None or click.exposure_offset == NO_OFFSET:
             return  # set for the one that was here before
         if deadline_ms < self._until_ms(click):
             return  # held, or as above: it has a later one
         self.forget(click)
 
-    def _negative_age(self, click: np.void) -> tuple[int, float]:
+    def _negative_age(self, click: Clicked) -> tuple[int, float]:
         """At what age it is learned as a negative, and how many clicks it then stands for.
 
         Told by the click itself, not by its place: it is the same wherever `headrace repartition` moves it. A
         click that moves with a login before it was learned draws anew.
         """
-        ticket = stable_key(f"{click['ts_ms']}", seed=int(click["user"]))
-        return draw_age_ms(ticket, self.attribution_window_ms)
+        return draw_age_ms(stable_key(str(click.ts_ms), seed=click.user), self.attribution_window_ms)
 
-    def _negative_ms(self, click: np.void) -> int:
+    def _negative_ms(self, click: Clicked) -> int:
         """When: as much later as orders are settled."""
-        return int(click["ts_ms"]) + self._negative_age(click)[0] + self.validity.final_ms
+        return click.ts_ms + self._negative_age(click)[0] + self.validity.final_ms
 
-    def _until_ms(self, click: np.void) -> int:
+    def _until_ms(self, click: Clicked) -> int:
         """Until when it is kept for the orders that it may earn."""
         window_ms = self.attribution_window_ms + self.order_lateness_ms
-        return max(int(click["ts_ms"]) + window_ms, int(click["held_until_ms"]))
+        return max(click.ts_ms + window_ms, click.held_until_ms)

@@ -12,13 +12,12 @@ at again: a click that waited behind one of a burst comes too late for it.
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from models.hashing import stable_key
 from schemas.events import Click, Exposure
 from schemas.outcomes import Invalid
 from streams.processor.joined import WAITS, JoinedClicks
 from streams.processor.outcomes import NO_OFFSET, Outcomes
+from streams.processor.pairs import Clicked, Shown, clicked, clicked_of, shown
 from streams.processor.repeats import Repeat, Repeats
 from streams.processor.tape import NOTHING, Tape
 from streams.processor.timers import Kind, Timers
@@ -107,9 +106,9 @@ class Joins:
         """Now that an exposure's features are noted, drop its request, and join a click that came first."""
         if exposure.decision_id:
             self.state.requests.remove(stable_key(exposure.decision_id))
-        click = self.state.clicks.get(key)
+        click = clicked(self.state.clicks, key)
         if click is not None:
-            now_ms, user_id = self.state.stream_ms, _id(int(click["user"]), exposure.user_id)
+            now_ms, user_id = self.state.stream_ms, _id(click.user, exposure.user_id)
             if not self._join(key, exposure.shop_id, user_id, now_ms):
                 self._let_next(key, exposure.shop_id, user_id, now_ms)
 
@@ -138,7 +137,7 @@ class Joins:
             if not is_joined or ts_ms + self.final_ms >= state.stream_ms:  # else there was a verdict
                 yield ts_ms + self.final_ms, Kind.VERDICT, key
             if is_joined:
-                yield from self.joined.restored(row)
+                yield from self.joined.restored(clicked_of(row))
         self.repeats.restore()
         for repeat in self.repeats:
             if self.validity.active:
@@ -152,16 +151,17 @@ class Joins:
         now_ms: int, credited: bool = False,
     ) -> bool:  # fmt: skip
         """Let a click wait for its exposure, or join it; False where it cannot count any more."""
-        self.state.clicks.put(
+        click = Clicked(
             key, ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, False, 0, False, 0, b"", origin, 0, 0, 0
         )
+        self.state.clicks.put(*click)
         if ts_ms + self.final_ms >= now_ms:
             self.timers.add(ts_ms + self.final_ms, Kind.VERDICT, key)
         if key in self.state.exposures.slot_of:
             return self._join(key, shop_id, user_id, now_ms, credited)
         if ts_ms + self.final_ms >= now_ms:
             return True
-        self._lose(self.state.clicks[key], shop_id, user_id)
+        self._lose(click, shop_id, user_id)
         return False
 
     def _let_next(self, key: int, shop_id: str, user_id: str, now_ms: int, credited: bool = False) -> None:
@@ -177,77 +177,78 @@ class Joins:
         False where the click is outside the window or known to be invalid; then it is gone. Its rate is
         looked at only if it is known for good, or the click has the place of one that was ``credited``.
         """
-        exposure, click = self.state.exposures[key], self.state.clicks[key]
-        ts_ms = int(click["ts_ms"])
-        delay_ms = ts_ms - int(exposure["ts_ms"])
+        state, outcomes = self.state, self.outcomes
+        exposure, found = shown(state.exposures, key), clicked(state.clicks, key)
+        assert exposure is not None
+        assert found is not None
+        ts_ms, user = found.ts_ms, found.user
+        delay_ms = ts_ms - exposure.ts_ms
         invalid: Invalid = self.validity.timing(delay_ms)
         if not invalid and not 0 <= delay_ms <= self.click_window_ms:
             # Outside the window it must not stand in the way of a click inside it.
-            self._lose(click, shop_id, user_id)
+            self._lose(found, shop_id, user_id)
             return False
-        for field in ("request_offset", "request_slot", "request_origin", "shown", "is_ad", "learnable"):
-            click[field] = exposure[field]
-        click["exposure_offset"], click["exposure_origin"] = exposure["offset"], exposure["origin"]
-        user = int(click["user"])
+        click = Clicked(
+            key, ts_ms, user, found.offset, exposure.offset, exposure.request_offset, exposure.request_slot,
+            exposure.is_ad, exposure.shown, exposure.learnable, found.converted, found.buckets, found.origin,
+            exposure.origin, exposure.request_origin, found.held_until_ms,
+        )  # fmt: skip
         if not invalid:
             clicker = _clicker(user, key)
-            if exposure["clicked"] % 2 and self.validity.active:
+            if exposure.clicked % 2 and self.validity.active:
                 invalid = "repeated"  # the click that counts went with its user, or has made room for another
             elif ts_ms + self.final_ms < now_ms:
                 invalid = self.validity.verdict(user, clicker, ts_ms)
             elif credited and self.validity.is_burst(clicker, ts_ms):
                 invalid = "rate"
-        click_at = self.outcomes.place(click)
-        self.outcomes.followed(
-            "click", f"clicks-{click_at}", ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid
-        )
+        outcomes.followed(
+            "click", f"clicks-{outcomes.place(click)}", ts_ms, shop_id, user_id, click, delay_ms,
+            invalid=invalid,
+        )  # fmt: skip
         if invalid:
             self.validity.count(invalid)
-            self.state.clicks.remove(key)
+            state.clicks.remove(key)
             return False
-        self.tape.join(self.state.exposures.slot_of[key], self.state.clicks.slot_of[key])
-        self.state.exposures.touch(key)
-        self.state.clicks.touch(key)
+        click_slot, exposure_slot = state.clicks.put(*click), state.exposures.slot_of[key]
+        self.tape.join(exposure_slot, click_slot)
         self.joined.add(click)
-        if exposure["learnable"]:
-            request_offset, exposed_ms = int(exposure["request_offset"]), int(exposure["ts_ms"])
-            features = self.tape.learn_exposure(self.state.exposures.slot_of[key])
-            self.outcomes.example("ctr", self._label(exposure), exposed_ms, request_offset, features, 1)
+        if exposure.learnable:
+            features = self.tape.learn_exposure(exposure_slot)
+            label = self._label(exposure)
+            outcomes.example("ctr", label, exposure.ts_ms, exposure.request_offset, features, 1)
             self.joined.await_negative(click, now_ms)
-        exposure["clicked"] += 1 - exposure["clicked"] % 2
+        state.exposures.write(key, "clicked", exposure.clicked + 1 - exposure.clicked % 2)
         return True
 
-    def _credit(self, click: np.void, shop_id: str, user_id: str, invalid: Invalid) -> None:
+    def _credit(self, click: Clicked, shop_id: str, user_id: str, invalid: Invalid) -> None:
         """A click that has counted turns out to be invalid: take back what followed from it."""
-        key, ts_ms, click_at = int(click["key"]), int(click["ts_ms"]), self.outcomes.place(click)
-        exposure = self.state.exposures.get(key)  # None where it has made room for another
-        exposed_ms = ts_ms if exposure is None else int(exposure["ts_ms"])
+        key, ts_ms, click_at = click.key, click.ts_ms, self.outcomes.place(click)
+        exposure = shown(self.state.exposures, key)  # None where it has made room for another
+        exposed_ms = ts_ms if exposure is None else exposure.ts_ms
         self.validity.count(invalid)
         cause, delay_ms = f"clicks-{click_at}", ts_ms - exposed_ms
         self.outcomes.followed("credit", cause, ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid)
-        if click["learnable"]:
-            request_offset = int(click["request_offset"])
+        if click.learnable:
             features = self.tape.learn_click(self.state.clicks.slot_of[key])
-            shown_at = f"{self.outcomes.partition_of(click['exposure_origin'])}-{click['exposure_offset']}"
+            shown_at = f"{self.outcomes.partition_of(click.exposure_origin)}-{click.exposure_offset}"
             label = f"{shown_at}-1" if exposure is None else self._label(exposure)
             self.outcomes.example(
-                "ctr", f"{label}-credited", exposed_ms, request_offset, features, 1, weight=-1.0
+                "ctr", f"{label}-credited", exposed_ms, click.request_offset, features, 1, weight=-1.0
             )
-            if click["learnable"] != WAITS:  # the release before learned it at once
+            if click.learnable != WAITS:  # the release before learned it at once
                 self.outcomes.example(
-                    "cvr", f"{click_at}-0-credited", ts_ms, request_offset, features, 0, weight=-1.0
+                    "cvr", f"{click_at}-0-credited", ts_ms, click.request_offset, features, 0, weight=-1.0
                 )
         if exposure is not None:
-            exposure["clicked"] += 1
-            self.state.exposures.touch(key)
+            self.state.exposures.write(key, "clicked", exposure.clicked + 1)
         self.joined.forget(click)
 
-    def _label(self, exposure: np.void) -> str:
+    def _label(self, exposure: Shown) -> str:
         """What names the positive example of an exposure; after a credit it is another one."""
-        credits = exposure["clicked"] // 2
+        credits = exposure.clicked // 2
         return f"{self.outcomes.place(exposure)}-1" + (f"-{credits}" if credits else "")
 
-    def _lose(self, click: np.void, shop_id: str, user_id: str) -> None:
+    def _lose(self, click: Clicked, shop_id: str, user_id: str) -> None:
         """What a click names was not shown in the window before it.
 
         The outcome is the same whether an exposure outside the window is still known or not.
@@ -256,9 +257,9 @@ class Joins:
         if self.validity.active:
             self.validity.count("no_exposure")
             self.outcomes.unfounded(
-                f"clicks-{self.outcomes.place(click)}", int(click["ts_ms"]), shop_id, user_id, "no_exposure"
+                f"clicks-{self.outcomes.place(click)}", click.ts_ms, shop_id, user_id, "no_exposure"
             )
-        self.state.clicks.remove(int(click["key"]))
+        self.state.clicks.remove(click.key)
 
     def _request_due(self, key: int, deadline_ms: int) -> None:
         self.state.requests.remove(key)
@@ -276,16 +277,15 @@ class Joins:
             self.state.exposures.remove(key)
 
     def _verdict_due(self, key: int, deadline_ms: int) -> None:
-        click = self.state.clicks.get(key)
-        if click is None or deadline_ms != int(click["ts_ms"]) + self.final_ms:
+        click = clicked(self.state.clicks, key)
+        if click is None or deadline_ms != click.ts_ms + self.final_ms:
             return  # it has gone, and perhaps another has its place
-        user, ts_ms = int(click["user"]), int(click["ts_ms"])
-        is_joined = click["exposure_offset"] != NO_OFFSET
-        clicker = _clicker(user, key)
-        invalid = self.validity.verdict(user, clicker, ts_ms) if is_joined else "no_exposure"
+        is_joined = click.exposure_offset != NO_OFFSET
+        clicker = _clicker(click.user, key)
+        invalid = self.validity.verdict(click.user, clicker, click.ts_ms) if is_joined else "no_exposure"
         if not invalid:
             return
-        who = self.validity.who(clicker, ts_ms) or UNKNOWN
+        who = self.validity.who(clicker, click.ts_ms) or UNKNOWN
         if is_joined:
             self._credit(click, *who, invalid)
         else:
@@ -296,24 +296,24 @@ class Joins:
         repeat = self.repeats.get(key)
         if repeat is None:
             return
-        click = self.state.clicks.get(repeat.click)
+        click = clicked(self.state.clicks, repeat.click)
         clicker = _clicker(repeat.user, repeat.click)
         is_burst = self.validity.is_burst(clicker, repeat.ts_ms)
-        if click is not None and not is_burst and int(click["ts_ms"]) + self.final_ms > deadline_ms:
-            self.timers.add(int(click["ts_ms"]) + self.final_ms, Kind.REPEAT, key)
+        if click is not None and not is_burst and click.ts_ms + self.final_ms > deadline_ms:
+            self.timers.add(click.ts_ms + self.final_ms, Kind.REPEAT, key)
             return
         who = self.validity.who(clicker, repeat.ts_ms)
         if who is None and click is not None:
-            who = self.validity.who(clicker, int(click["ts_ms"]))
+            who = self.validity.who(clicker, click.ts_ms)
         shop_id, user_id = who or UNKNOWN
         cause = f"clicks-{self.outcomes.partition_of(repeat.origin)}-{repeat.offset}"
         invalid: Invalid = "rate" if is_burst else "repeated"
         self.validity.count(invalid)
-        if click is None or click["exposure_offset"] == NO_OFFSET:
+        if click is None or click.exposure_offset == NO_OFFSET:
             self.outcomes.unfounded(cause, repeat.ts_ms, shop_id, user_id, invalid)
         else:
-            exposure = self.state.exposures.get(repeat.click)
-            delay_ms = 0 if exposure is None else repeat.ts_ms - int(exposure["ts_ms"])
+            exposure = shown(self.state.exposures, repeat.click)
+            delay_ms = 0 if exposure is None else repeat.ts_ms - exposure.ts_ms
             self.outcomes.followed(
                 "click", cause, repeat.ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid
             )
@@ -322,10 +322,10 @@ class Joins:
     def _repeat_until_ms(self, repeat: Repeat, now_ms: int) -> int:
         """When a repeated click is looked at: once its rate is known, then once its place is settled."""
         final_ms = repeat.ts_ms + self.final_ms
-        click = self.state.clicks.get(repeat.click)
+        click = clicked(self.state.clicks, repeat.click)
         if click is None or final_ms >= now_ms:
             return final_ms
-        return max(final_ms, int(click["ts_ms"]) + self.final_ms)
+        return max(final_ms, click.ts_ms + self.final_ms)
 
 
 def _id(user: int, user_id: str) -> str:

@@ -8,6 +8,7 @@ from models.hashing import stable_key
 from schemas.events import Purchase, Refund
 from streams.processor.joins import Joins
 from streams.processor.outcomes import Outcomes
+from streams.processor.pairs import Clicked, clicked
 from streams.processor.timers import Kind, Timers
 from streams.settings import Processing
 from streams.state.layout import as_field
@@ -105,15 +106,15 @@ class Orders:
         click = self.joins.joined.last(int(order["user"]), ts_ms)
         if click is None:
             return False
-        order["settled"], order["click"] = True, click["key"]
-        place = f"{self.outcomes.partition_of(order['origin'])}-{order['offset']}"
+        order["settled"], order["click"] = True, click.key
+        place = f"{self.outcomes.partition_of(int(order['origin']))}-{order['offset']}"
         self.outcomes.followed(
             "purchase", f"purchases-{place}", ts_ms, str(order["shop_id"]), str(order["user_id"]), click,
-            ts_ms - int(click["ts_ms"]), int(order["revenue_micros"]), str(order["order_id"]),
+            ts_ms - click.ts_ms, int(order["revenue_micros"]), str(order["order_id"]),
         )  # fmt: skip
-        click["converted"] += 1
+        self.state.clicks.write(click.key, "converted", click.converted + 1)
         self.joins.joined.hold(click, self._until_ms(order))
-        if click["converted"] == 1:
+        if click.converted == 0:
             self._example(click, f"{place}-1", 1.0, ts_ms)
         return True
 
@@ -123,7 +124,7 @@ class Orders:
         The label is taken back once nothing of all the orders that the click earned is left. False where
         the click has made room for another.
         """
-        click = self.state.clicks.get(int(order["click"]))
+        click = clicked(self.state.clicks, int(order["click"]))
         if click is None:
             return False
         left_micros = int(order["revenue_micros"] - order["refunded_micros"])
@@ -132,27 +133,25 @@ class Orders:
             return True
         order["refunded_micros"] += amount_micros
         self.state.purchases.touch(int(order["key"]))
-        place = f"{self.outcomes.partition_of(refund['origin'])}-{refund['offset']}"
+        place = f"{self.outcomes.partition_of(int(refund['origin']))}-{refund['offset']}"
         self.outcomes.followed(
             "refund", f"purchases-{place}", int(refund["ts_ms"]), str(order["shop_id"]),
             str(order["user_id"]), click, int(refund["ts_ms"] - order["ts_ms"]), -amount_micros,
             str(order["order_id"]),
         )  # fmt: skip
         if amount_micros == left_micros:
-            click["converted"] -= 1
-            self.state.clicks.touch(int(click["key"]))
-            if click["converted"] == 0:
+            self.state.clicks.write(click.key, "converted", click.converted - 1)
+            if click.converted == 1:
                 self._example(click, f"{place}-retracted", -1.0, int(order["ts_ms"]))
         return True
 
-    def _example(self, click: np.void, place: str, weight: float, ordered_ms: int) -> None:
-        if click["learnable"]:
-            clicked_ms = int(click["ts_ms"])
-            number = self.joins.tape.learn_click(self.state.clicks.slot_of[int(click["key"])])
+    def _example(self, click: Clicked, place: str, weight: float, ordered_ms: int) -> None:
+        if click.learnable:
+            number = self.joins.tape.learn_click(self.state.clicks.slot_of[click.key])
+            delay_ms = ordered_ms - click.ts_ms
             self.outcomes.example(
-                "cvr", place, clicked_ms, int(click["request_offset"]), number, 1, weight,
-                ordered_ms - clicked_ms,
-            )  # fmt: skip
+                "cvr", place, click.ts_ms, click.request_offset, number, 1, weight, delay_ms
+            )
 
     def _until_ms(self, order: np.void) -> int:
         """Until when an order waits: to be settled, and then to be paid back."""

@@ -3,8 +3,6 @@
 import math
 from typing import Literal
 
-import numpy as np
-
 from models.catalog import Catalog
 from models.hashing import stable_key
 from schemas.events import Exposure
@@ -13,6 +11,7 @@ from schemas.model import Task
 from schemas.outcomes import Invalid, Outcome
 from streams.processor.consent import NOBODY_SUFFIX
 from streams.processor.output import Output, encode, message_key
+from streams.processor.pairs import Clicked, Shown
 from streams.processor.tape import Tape
 from streams.state.rows import NOBODY
 
@@ -42,11 +41,11 @@ class Outcomes:
 
     def partition_of(self, origin: int) -> int:
         """The partition that an origin names."""
-        return int(origin) - 1 if origin else self.partition
+        return origin - 1 if origin else self.partition
 
-    def place(self, row: np.void) -> str:
+    def place(self, row: Shown | Clicked) -> str:
         """Partition and offset of the event that a row is of."""
-        return f"{self.partition_of(row['origin'])}-{row['offset']}"
+        return f"{self.partition_of(row.origin)}-{row.offset}"
 
     def exposed(self, exposure: Exposure, offset: int, user_id: str, invalid: Invalid = "") -> None:
         """It was shown, or is said to have been; ``user_id`` is empty where that is not to be kept."""
@@ -64,23 +63,24 @@ class Outcomes:
 
     def followed(
         self, kind: Literal["click", "purchase", "refund", "credit"], cause: str, ts_ms: int, shop_id: str,
-        user_id: str, click: np.void, delay_ms: int, revenue_micros: int = 0, order_id: str = "",
+        user_id: str, click: Clicked, delay_ms: int, revenue_micros: int = 0, order_id: str = "",
         invalid: Invalid = "",
     ) -> None:  # fmt: skip
         """It was clicked, the click earned an order, that was paid back, or the click was taken back.
 
         ``cause`` is the place of the event, ``<topic>-<partition>-<offset>``; ``click`` is a joined row.
         """
-        request_at, exposure_at = map(self.partition_of, (click["request_origin"], click["exposure_origin"]))
-        own = click["request_offset"] != NO_OFFSET
-        name = self.catalog.name_of(int(click["shown"]))
-        ad_id, promotion_id = (name, "") if click["is_ad"] else ("", name)
-        suffix = NOBODY_SUFFIX if click["user"] == NOBODY else ""
-        decision_id = f"views-{request_at}-{click['request_offset']}-{click['request_slot']}{suffix}"
-        exposure_id = f"views-{exposure_at}-{click['exposure_offset']}"
+        name = self.catalog.name_of(click.shown)
+        ad_id, promotion_id = (name, "") if click.is_ad else ("", name)
+        decision_id = ""
+        if click.request_offset != NO_OFFSET:
+            suffix = NOBODY_SUFFIX if click.user == NOBODY else ""
+            request_at = self.partition_of(click.request_origin)
+            decision_id = f"views-{request_at}-{click.request_offset}-{click.request_slot}{suffix}"
+        exposure_id = f"views-{self.partition_of(click.exposure_origin)}-{click.exposure_offset}"
         campaign_id = self.catalog.campaign_of(shop_id, ad_id, promotion_id)
         outcome = Outcome(
-            f"{kind}-{cause}", kind, ts_ms, shop_id, decision_id if own else "", exposure_id, user_id, ad_id,
+            f"{kind}-{cause}", kind, ts_ms, shop_id, decision_id, exposure_id, user_id, ad_id,
             promotion_id, campaign_id, "", 0, 0.0, revenue_micros, delay_ms, order_id, invalid,
         )  # fmt: skip
         self.output.outcomes.append((message_key(user_id), encode(outcome)))

@@ -23,6 +23,20 @@ def row_struct(dtype: np.dtype[Any]) -> Struct:
     return Struct(form + "x" * (dtype.itemsize - end))
 
 
+def field_structs(dtype: np.dtype[Any]) -> dict[str, tuple[Struct, int]]:
+    """How each number of a row is packed, and where.
+
+    >>> layout, offset = field_structs(np.dtype([("key", "i8"), ("shown", "u4")], align=True))["shown"]
+    >>> layout.format, offset
+    ('<I', 8)
+    """
+    return {
+        name: (Struct("<" + _CODES[field.str]), offset)
+        for name, (field, offset, *_) in (dtype.fields or {}).items()
+        if field.str in _CODES
+    }
+
+
 def as_field(text: str) -> bytes:
     """A text as numpy's ``U`` keeps it."""
     return text.encode("utf-32-le")
