@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.cold_start import SmoothedAds
 from models.features import FEATURES, Buckets
 from models.ftrl import FTRLProximal
+from models.population import Population
 from streams.bench.hashing import hashed
 from streams.settings import Learning
 from streams.simulate.configuration import load
@@ -137,9 +138,17 @@ def without_content(log: Log) -> Floats:
     return _plain(np.ascontiguousarray(log.rows[:, kept]), log.clicked)
 
 
-def shipped(log: Log) -> Floats:
+def alone(log: Log) -> Floats:
     """FTRL-Proximal with all features."""
     return _plain(log.rows, log.clicked)
+
+
+def shipped(log: Log) -> Floats:
+    """The same with challengers, of which one that is better takes its place."""
+    rows, edges = log.rows, np.arange(0, log.rows.size + 1, log.rows.shape[1], dtype=np.int64)
+    population = Population(_champion(), Learning().challengers)
+    said, _ = population.learn_many_hashed(rows.ravel(), edges, log.clicked, np.ones(len(log.clicked)))
+    return said
 
 
 def faster(log: Log) -> Floats:
@@ -152,7 +161,7 @@ def counted(chain: tuple[str, ...]) -> Callable[[Log], Floats]:
 
     def predict(log: Log) -> Floats:
         places = np.array([FEATURES.index(name) for name in chain])
-        predictions = shipped(log)
+        predictions = alone(log)
         _smooth(log.rows, log.clicked, predictions, places, 1 << Learning().bits)
         return predictions
 
@@ -167,6 +176,7 @@ def smoothed(log: Log) -> Floats:
 
 METHODS: dict[str, Callable[[Log], Floats]] = {
     "ad-id-only": without_content,
+    "alone": alone,
     "shipped": shipped,
     "twice-the-rate": faster,
     "counted-ad": counted(CHAIN[2:]),

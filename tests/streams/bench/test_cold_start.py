@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from models.features import FEATURES
-from streams.bench.cold_start import EDGES, METHODS, Plan, counted, draw, judge, shipped
+from streams.bench.cold_start import EDGES, METHODS, Plan, alone, counted, draw, judge
 from streams.cli import main
 
 PLAN = Plan("other", exposures=20_000, seeds=(1,))
@@ -38,7 +38,7 @@ def test_a_judge_of_the_truth_finds_nothing_wrong(log) -> None:
 
 def test_counts_move_what_was_learned_towards_what_came(log) -> None:
     """Where an ad is clicked more often than was expected, its odds rise; the first is as it was."""
-    plain, smoothed = shipped(log), counted(("ad",))(log)
+    plain, smoothed = alone(log), counted(("ad",))(log)
     assert plain[0] == smoothed[0]
     ad = np.bincount(log.ad).argmax()
     rows = np.flatnonzero(log.ad == ad)

@@ -160,6 +160,17 @@ def test_a_smaller_capacity_takes_effect_after_a_restart():
     assert 4 == pool.overflowed
 
 
+def test_one_number_of_a_row_is_written():
+    """The others stay, and the row goes to the changelog."""
+    pool = new_pool()
+    pool.put(3, 5, 7, bytes(4 * len(CONTEXT)))
+    pool.drain()
+    pool.write(3, "user", -8)
+    [(key, value)] = pool.drain()
+    assert {3: (5, -8)} == content(decode_rows(KIND, [value]))
+    assert encode_key(KIND, 3) == key
+
+
 def test_an_absent_key_has_no_row():
     """``get`` says None, indexing raises KeyError."""
     pool = new_pool()
