@@ -48,8 +48,8 @@ def _learn(  # type: ignore[no-untyped-def]
 class SmoothedAds:
     """FTRL-Proximal whose ads have a smoothed weight beside the one that it learns.
 
-    It is measured (`headrace bench cold-start`) and not the champion: it needs two more numbers for each
-    bucket of an ad. Serving would need nothing: ``weights`` is one table.
+    It is measured (`headrace bench cold-start`) beside what serves (``models.ad_shifts``), which takes the
+    champion as it is: here the champion learns what the smoothed weight leaves.
 
     Parameters
     ----------

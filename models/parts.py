@@ -6,6 +6,7 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ad_shifts import AdShifts
 from models.ftrl import FTRLProximal
 from schemas.model import ChallengerWeights, LinearWeights, Part, Task, Weights
 
@@ -18,11 +19,11 @@ Scalar = TypeVar("Scalar", np.uint32, np.float64)
 
 def ftrl_parts(
     model: FTRLProximal, buckets: NDArray[np.uint32], task: Task, kind: Kind, version: int, follows: int,
-    challenger: int | None = None,
+    challenger: int | None = None, shifts: AdShifts | None = None,
 ) -> Iterator[Weights | ChallengerWeights]:  # fmt: skip
     """State of ``buckets``, uint32[k], in parts of at most ``BUCKETS_A_PART``; at least one part.
 
-    ``challenger`` is its place among the members; None says that it is the champion.
+    ``challenger`` is its place among the members; None says that it is the champion, with its ads' shifts.
     """
     slices = _split(buckets)
     for part, chosen in enumerate(slices):
@@ -31,7 +32,14 @@ def ftrl_parts(
             model.beta, model.l1, model.l2, to_bytes(model.z[chosen], "<f8"),
             to_bytes(model.n[chosen], "<f8"),
         )  # fmt: skip
-        yield Weights(*state) if challenger is None else ChallengerWeights(*state, challenger)
+        if challenger is not None:
+            yield ChallengerWeights(*state, challenger)
+        elif shifts is None:
+            yield Weights(*state)
+        else:
+            ads = chosen[shifts.information[chosen] > 0.0]
+            shifted = to_bytes(shifts.mean[ads], "<f8"), to_bytes(shifts.information[ads], "<f8")
+            yield Weights(*state, to_bytes(ads, "<u4"), *shifted)
 
 
 def linear_parts(
@@ -109,6 +117,12 @@ def to_bytes(array: NDArray[np.uint32] | NDArray[np.float64], dtype: Literal["<u
 def bucket_array(part: Part) -> NDArray[np.uint32]:
     """The buckets of a part, uint32[k]."""
     return np.frombuffer(part.buckets, "<u4").astype(np.uint32, copy=False)
+
+
+def shift_arrays(part: Weights) -> tuple[NDArray[np.uint32], NDArray[np.float64], NDArray[np.float64]]:
+    """Buckets of ads, uint32[k], their shifts and their information, float64[k]."""
+    ads = np.frombuffer(part.ads, "<u4").astype(np.uint32, copy=False)
+    return ads, float_array(part.shift), float_array(part.information)
 
 
 def float_array(data: bytes) -> NDArray[np.float64]:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from models.delays import ConversionDelays
 from models.ftrl import closed_form
-from models.parts import Assembly, bucket_array, float_array
+from models.parts import Assembly, bucket_array, float_array, shift_arrays
 from schemas.model import Contest, Delays, Progress, Weights, decode_model_record
 
 FORMAT = "headrace-model-1"
 SETTINGS = ("bits", "alpha", "beta", "l1", "l2")
 """Of FTRL-Proximal; see ``models.ftrl.FTRLProximal``."""
-ARRAYS = ("buckets", "z", "n")
+ARRAYS = ("buckets", "z", "n", "shift")
 
 
 class PublishedError(ValueError):
@@ -35,12 +35,14 @@ class TaskModel(NamedTuple):
     z: NDArray[np.float64]
     n: NDArray[np.float64]
     """State of these buckets, float64[k]; ``n`` is the sum of squared gradients."""
+    shift: NDArray[np.float64]
+    """What ads' own clicks add to their weights, float64[k]; 0 for what is no ad's."""
 
     def weights(self) -> NDArray[np.float64]:
         """Of ``buckets``, float64[k]."""
         settings = (self.settings[name] for name in SETTINGS[1:])
         weights: NDArray[np.float64] = closed_form(self.z, self.n, *settings)
-        return weights
+        return weights + self.shift
 
     def table(self) -> NDArray[np.float64]:
         """Of every bucket, float64[2**bits]."""
@@ -235,20 +237,25 @@ class _Reading:
         self.later: set[int] = set()
         self._settings: dict[str, float] = {}
         self._state: dict[int, tuple[float, float]] = {}
+        self._shift: dict[int, float] = {}
 
     def take(self, record: Weights) -> None:
         for part in self.assembly.add(record):
             if part.kind == "snapshot" and part.part == 0:
                 self._state.clear()
+                self._shift.clear()
             self.seen.add(part.version)
             self._settings = {name: getattr(part, name) for name in SETTINGS}
             pairs = zip(float_array(part.z).tolist(), float_array(part.n).tolist(), strict=True)
             self._state.update(zip(bucket_array(part).tolist(), pairs, strict=True))
+            ads, shift, _ = shift_arrays(part)
+            self._shift.update(zip(ads.tolist(), shift.tolist(), strict=True))
 
     def model(self) -> TaskModel:
         buckets = np.array(sorted(self._state), np.uint32)
         pairs = np.array([self._state[bucket] for bucket in buckets.tolist()], np.float64).reshape(-1, 2)
-        return TaskModel(self._settings, buckets, pairs[:, 0].copy(), pairs[:, 1].copy())
+        shift = np.array([self._shift.get(bucket, 0.0) for bucket in buckets.tolist()], np.float64)
+        return TaskModel(self._settings, buckets, pairs[:, 0].copy(), pairs[:, 1].copy(), shift)
 
 
 def _head(published: Published) -> dict[str, Any]:
@@ -267,8 +274,9 @@ def _task(settings: dict[str, Any], columns: dict[str, Any]) -> TaskModel:
         np.asarray(columns["buckets"], np.uint32),
         np.asarray(columns["z"], np.float64),
         np.asarray(columns["n"], np.float64),
+        np.asarray(columns["shift"], np.float64),
     )
-    if not 1 <= bits <= 32 or not model.buckets.size == model.z.size == model.n.size:
+    if not 1 <= bits <= 32 or not model.buckets.size == model.z.size == model.n.size == model.shift.size:
         raise PublishedError(f"Expected as many values as buckets, and bits from 1 to 32, got bits {bits}")
     if model.buckets.size and model.buckets.max() >= 1 << bits:
         raise PublishedError(f"Expected buckets below 2**{bits}, got {model.buckets.max()}")

@@ -4,7 +4,7 @@ import numpy as np
 
 from models.calibration import OWN_SEGMENTS, SEGMENTS, lines
 from models.ftrl import closed_form
-from models.parts import Assembly, bucket_array, float_array
+from models.parts import Assembly, bucket_array, float_array, shift_arrays
 from schemas.model import Calibrated, ModelRecord, Task, Weights
 
 DECIMALS = 6
@@ -88,5 +88,8 @@ class ServingWeights:
             weights = closed_form(
                 float_array(part.z), float_array(part.n), part.alpha, part.beta, part.l1, part.l2
             )
-            self.table[bucket_array(part)] = weights.round(DECIMALS)
+            buckets, (ads, shift, _) = bucket_array(part), shift_arrays(part)
+            self.table[buckets] = weights
+            self.table[ads] += shift  # they are among the buckets of the part
+            self.table[buckets] = self.table[buckets].round(DECIMALS)
         return bool(parts)

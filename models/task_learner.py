@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ad_shifts import AdShifts
 from models.challenger import Challenger
 from models.delays import ConversionDelays
 from models.ftrl import FTRLProximal
 from models.gate import MAX_WEIGHT, SOURCES
 from models.hashing import stable_key
-from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts
+from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts, shift_arrays
 from models.population import Population, Settings, settings_of
 from models.progressive import Progressive
 from models.running_mean import RunningMean
@@ -55,6 +56,7 @@ class TaskLearner:
             Progressive(MEAN, delayed, challenger_sample),
         ]
         self.watch = TaskWatch(task, champion.bits, delayed != "none")
+        self.shifts = AdShifts(champion.bits) if delayed == "none" else None
         self.delays = ConversionDelays() if delayed == "fake_negative" else None
         self._delays_version = -1
         self._ts_ms = 0
@@ -103,10 +105,13 @@ class TaskLearner:
         predictions, promotions = self.population.learn_many_hashed(buckets, offsets, labels, teaching)
         for change in promotions:
             self.watch.succeeded(usable[change.change.place], change)
+        served = predictions
+        if self.shifts is not None:
+            served = self.shifts.learn(buckets, offsets, predictions, labels, teaching)
         means = self.null_model.learn_many(labels, weights)  # what it is held against has no gate
         self._overall.update(predictions, labels, weights)
         segments = segments_of(buckets, offsets, sources)
-        self.watch.observe(usable, segments, predictions, labels, weights, sources, ts_ms, learned)
+        self.watch.observe(usable, segments, served, labels, weights, sources, ts_ms, learned)
         self._ts_ms = max(self._ts_ms, int(ts_ms.max()))
         if self.challenger is None:
             return
@@ -137,7 +142,8 @@ class TaskLearner:
                 touched = model.occupied()
             challenger = None if model is self.champion else place
             name = FTRL if challenger is None else f"challenger-{challenger}"
-            for part in ftrl_parts(model, touched, self.task, kind, version, follows, challenger):
+            shifts = self.shifts if challenger is None else None
+            for part in ftrl_parts(model, touched, self.task, kind, version, follows, challenger, shifts):
                 yield name, part
         if self.challenger is not None:
             for linear in self.challenger.take_parts(self.task, kind, version, follows):
@@ -213,6 +219,7 @@ class TaskLearner:
         laws = [each.delays.record(self.task, 0) if each.delays else None for each in (self, other)]
         return [
             *self.population.differences(other.population),
+            *(["shifts"] if self._shift_bytes() != other._shift_bytes() else []),
             *(["delays"] if laws[0] != laws[1] else []),
             *self.watch.differences(other.watch),
         ]
@@ -229,6 +236,12 @@ class TaskLearner:
             held, buckets = self._held[whose], bucket_array(part)
             held.z[buckets] = float_array(part.z)
             held.n[buckets] = float_array(part.n)
+            if isinstance(part, Weights) and self.shifts is not None:
+                ads, shift, information = shift_arrays(part)
+                self.shifts.mean[ads], self.shifts.information[ads] = shift, information
+
+    def _shift_bytes(self) -> bytes:
+        return self.shifts.mean.tobytes() + self.shifts.information.tobytes() if self.shifts else b""
 
     def _version_of(self, whose: int | None) -> int:
         return self._parts[whose].version if whose in self._parts else -1

@@ -57,7 +57,14 @@ class FTRLState(Part, frozen=True):
 
 
 class Weights(FTRLState, frozen=True, tag="weights"):
-    """State of the champion, which serves."""
+    """State of the champion, which serves, and what ads' own clicks add to it (``models.ad_shifts``)."""
+
+    ads: bytes = b""
+    """uint32: those of ``buckets`` that are an ad's and have a shift."""
+    shift: bytes = b""
+    """float64, one an ad: is added to the weight of its bucket."""
+    information: bytes = b""
+    """float64, one an ad: what its clicks tell; no part of serving."""
 
 
 class ChallengerWeights(FTRLState, frozen=True, tag="challenger"):
@@ -200,7 +207,7 @@ class Quality(Struct, frozen=True, tag="quality"):
 
     task: Task
     model: str
-    """``ftrl`` (as learned) or ``ftrl-calibrated`` (as calibrated for serving)."""
+    """``ftrl`` (champion and shifts of ads) or ``ftrl-calibrated`` (as calibrated for serving)."""
     segment: str
     """``all``, ``own`` or ``foreign`` (the source)."""
     hour_ms: int

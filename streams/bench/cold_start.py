@@ -12,6 +12,7 @@ from msgspec import Struct
 from numba import njit
 from numpy.typing import NDArray
 
+from models.ad_shifts import AdShifts
 from models.cold_start import SmoothedAds
 from models.features import FEATURES, Buckets
 from models.ftrl import FTRLProximal
@@ -144,11 +145,13 @@ def alone(log: Log) -> Floats:
 
 
 def shipped(log: Log) -> Floats:
-    """The same with challengers, of which one that is better takes its place."""
+    """The same with challengers, of which one that is better takes its place, and shifts for ads."""
     rows, edges = log.rows, np.arange(0, log.rows.size + 1, log.rows.shape[1], dtype=np.int64)
     population = Population(_champion(), Learning().challengers)
-    said, _ = population.learn_many_hashed(rows.ravel(), edges, log.clicked, np.ones(len(log.clicked)))
-    return said
+    weights = np.ones(len(log.clicked))
+    said, _ = population.learn_many_hashed(rows.ravel(), edges, log.clicked, weights)
+    shifts = AdShifts(Learning().bits)
+    return shifts.learn(rows.ravel(), edges, said, log.clicked, weights)
 
 
 def faster(log: Log) -> Floats:

@@ -49,6 +49,7 @@ def state(learner):
         task: (
             [(member.z.tobytes(), member.n.tobytes()) for member in models.population.members],
             models.population.standing(task, 0),
+            models.shifts and (models.shifts.mean.tobytes(), models.shifts.information.tobytes()),
             list(models.challenger.model.weights.items()),
             models.challenger.model.intercept,
             models.challenger.model.optimizer.n_iterations,

@@ -67,7 +67,7 @@ def test_a_restart_in_the_middle_leaves_no_trace():
         restarted.restore(log)
     expected, actual = steady.tasks["ctr"], restarted.tasks["ctr"]
     assert [] == steady.differences(restarted)
-    differing = ["ctr.contest", "ctr.z", "ctr.n", "ctr.gate", "ctr.calibration", "ctr.drift"]
+    differing = ["ctr.contest", "ctr.z", "ctr.n", "ctr.shifts", "ctr.gate", "ctr.calibration", "ctr.drift"]
     assert differing == [each for each in steady.differences(Learner(**SETTINGS)) if each.startswith("ctr")]
     assert list(expected.watch.quality.take_reports(1)) == list(actual.watch.quality.take_reports(1))
     found = [decode_model_record(value) for key, value in log if key.split("/")[1] == "change"]
