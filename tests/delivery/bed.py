@@ -26,6 +26,8 @@ from streams.settings import Settings, child_environment
 
 WORKER = ("-m", "streams", "worker", "--roles", "process,learn")
 POLL_S = 0.01
+SLICE_S = 0.1
+"""Two workers do some 2,000 events in it."""
 TIMEOUT_S = 60.0
 """Far longer than anything here takes: a joined group, a compiled kernel, a rebalance."""
 STOP_TIMEOUT_S = 15.0
@@ -152,15 +154,25 @@ class Bed:
     def wait_for_share(self, share: float, *workers: Worker, loading: Mix | None = None) -> None:
         """Wait until this share of the events is committed; more must be left.
 
-        All of their work takes workers a second or two: they stand still while events are loaded.
+        All of their work takes workers a second or two, and a busy broker as long to say how far they are: so
+        they stand still while events are loaded, and after each ``SLICE_S`` until it has said so.
         """
         with Gauge(self.settings.kafka, self.groups[0], POLL_S) as gauge:
-            if loading is not None:
-                with self._standing(workers):
+            with self._standing(workers):
+                if loading is not None:
                     self.load(loading)
+                total = sum(self.ask(lambda admin: end_offsets(admin, INPUTS)).values())
+            if loading is None:
+                self.wait_for(lambda: gauge.events > 0, *workers)
+            deadline_s = time.monotonic() + TIMEOUT_S
+            while gauge.events < share * total:
+                assert time.monotonic() < deadline_s, "timed out"
+                time.sleep(SLICE_S)
+                for worker in workers:
+                    worker.check()
+                with self._standing(workers):
+                    gauge.answered = False
                     self.wait_for(lambda: gauge.answered)
-            total = sum(self.ask(lambda admin: end_offsets(admin, INPUTS)).values())
-            self.wait_for(lambda: gauge.events >= share * total, *workers)
             assert gauge.events < 0.95 * total, "the run was over before it could be disturbed"
 
     @contextmanager
