@@ -20,13 +20,18 @@ from models.ftrl import sigmoid
 SPREAD = 0.5
 """Standard deviation of ads of one content, in log odds: for new ads of the synthetic shop better than 0.3
 (``headrace bench cold-start``)."""
+MOST_DEVIATIONS = 6.0
+"""Of the prior, beyond which chance takes two ads in a thousand million."""
+BOUND = MOST_DEVIATIONS * SPREAD
+"""Log odds, either way, that no shift leaves, whatever an example weighs: a factor of 20 of the odds. Ads of
+the synthetic shops come to a third of it."""
 SMALLEST_P = 1e-15
 
 _AD = FEATURES.index("ad")
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _learn(mean, information, buckets, offsets, width, predictions, labels, importance, prior):  # type: ignore[no-untyped-def]
+def _learn(mean, information, buckets, offsets, width, predictions, labels, importance, prior, bound):  # type: ignore[no-untyped-def]
     shifted = predictions.copy()
     for row in range(predictions.size):
         if offsets[row + 1] - offsets[row] != width:
@@ -39,7 +44,8 @@ def _learn(mean, information, buckets, offsets, width, predictions, labels, impo
             continue
         error = (p - 1.0 if labels[row] else p) * importance[row]
         information[ad] = max(information[ad] + importance[row] * p * (1.0 - p), 0.0)
-        mean[ad] -= error / (prior + information[ad])
+        # An example that is taken back may leave no information to hold a weight of a million against.
+        mean[ad] = min(max(mean[ad] - error / (prior + information[ad]), -bound), bound)
     return shifted
 
 
@@ -56,7 +62,7 @@ class AdShifts:
     Attributes
     ----------
     mean
-        float64[2**bits]: is added to the ad's weight; 0 for what was never an ad.
+        float64[2**bits]: is added to the ad's weight, at most ``BOUND`` either way; 0 where no ad was.
     information
         float64[2**bits]: sum of p (1 - p) over an ad's examples; the variance of its shift is about
         1 / (1 / ``SPREAD``**2 + information).
@@ -81,6 +87,6 @@ class AdShifts:
         """
         shifted: NDArray[np.float64] = _learn(
             self.mean, self.information, buckets, offsets, len(FEATURES), predictions, labels, weights,
-            1.0 / SPREAD**2,
+            1.0 / SPREAD**2, BOUND,
         )  # fmt: skip
         return shifted

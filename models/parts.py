@@ -37,7 +37,8 @@ def ftrl_parts(
         elif shifts is None:
             yield Weights(*state)
         else:
-            ads = chosen[shifts.information[chosen] > 0.0]
+            # What was learned of an ad may have been taken back, and its shift not be 0 for all that.
+            ads = chosen[(shifts.information[chosen] > 0.0) | (shifts.mean[chosen] != 0.0)]
             shifted = to_bytes(shifts.mean[ads], "<f8"), to_bytes(shifts.information[ads], "<f8")
             yield Weights(*state, to_bytes(ads, "<u4"), *shifted)
 

@@ -238,6 +238,7 @@ class TaskLearner:
             held.n[buckets] = float_array(part.n)
             if isinstance(part, Weights) and self.shifts is not None:
                 ads, shift, information = shift_arrays(part)
+                self.shifts.mean[buckets] = self.shifts.information[buckets] = 0.0  # of what is no ad by now
                 self.shifts.mean[ads], self.shifts.information[ads] = shift, information
 
     def _shift_bytes(self) -> bytes:

@@ -153,7 +153,9 @@ def poison(good: int, distinct: int, seed: int, as_json: bool) -> None:
     """Poison the learner's examples; exit 1 unless it stays finite and flat and the gate closes and opens.
 
     Weights that are no numbers, a million distinct values, contradictory labels, a field that goes missing,
-    no positives; what the good examples afterwards cost, with the gate, without, and without the poison.
+    no positives, weights of a million either way, on which no gate closes; what the good examples afterwards
+    cost, with the gate, without, and without the poison. Finite are champion, challengers and the shifts of
+    ads, of which the largest must keep to its bound.
     """
     try:
         from streams.bench.learning.poison import KINDS, run
@@ -166,7 +168,7 @@ def poison(good: int, distinct: int, seed: int, as_json: bool) -> None:
         report = run(good, distinct, seed, lambda: bar.update(1))
     columns = (
         "poison", "examples", "reason", "closed_after", "opened_after", "log_loss", "log_loss_ungated",
-        "log_loss_clean", "rss_growth_bytes",
+        "log_loss_clean", "largest_shift", "rss_growth_bytes",
     )  # fmt: skip
     _show(report, as_json, columns, report.kinds)
     _fail(report.failures)

@@ -8,13 +8,16 @@ import psutil
 from msgspec import Struct
 from msgspec.structs import replace
 
+from models.ad_shifts import BOUND
 from models.features import FEATURES, WORDS
 from models.ftrl import FTRLProximal
+from models.gate import MAX_WEIGHT
 from models.hashing import MISSING, bucket_of
 from models.learner import Learner
-from models.task_learner import to_rows
+from models.task_learner import TaskLearner, to_rows
 from schemas.examples import Example
 from schemas.model import Change, decode_model_record
+from streams.settings import Learning
 
 BITS = 18
 VALUES = 12  # of a field in good examples
@@ -25,14 +28,17 @@ TS_MS = 1_767_225_600_000
 MOST_GROWTH_BYTES = 48 * 1024 * 1024  # of resident memory: what a chunk of Python objects comes and goes with
 
 UNUSABLE = {"weights NaN": math.nan, "weights inf": math.inf, "weights 1e308": 1e308}
-KINDS = (*UNUSABLE, "distinct values", "contradictory labels", "missing field", "no positives")
+WEIGHTY, WEIGHTY_EXAMPLES = "weights of a million", 100  # the most that a weight may be, either way
+KINDS = (*UNUSABLE, "distinct values", "contradictory labels", "missing field", "no positives", WEIGHTY)
 REASONS = {
     **dict.fromkeys(UNUSABLE, "unusable"),
     "distinct values": "distinct_values",
     "contradictory labels": "label_rate_high",
     "missing field": "missing_field",
     "no positives": "label_rate_low",
+    WEIGHTY: "",
 }
+"""What the gate closes on; it lets weights pass that are large and no mistake by themselves."""
 
 
 class Poisoned(Struct, frozen=True):
@@ -47,7 +53,9 @@ class Poisoned(Struct, frozen=True):
     opened_after: int | None
     """Good examples after them until it opened."""
     finite: bool
-    """Every number of the champion's state."""
+    """Every number of champion, challengers and shifts of ads."""
+    largest_shift: float
+    """Of an ad, after any chunk of examples: log odds, either way."""
     rss_growth_bytes: int
     """From before the poison to after it."""
     log_loss: float
@@ -77,7 +85,8 @@ def run(good: int, distinct: int, seed: int, advance: Callable[[], object]) -> R
     """
     kinds = []
     for kind in KINDS:
-        kinds.append(poisoned(kind, good, distinct if kind == "distinct values" else good, seed))
+        count = {"distinct values": distinct, WEIGHTY: WEIGHTY_EXAMPLES}.get(kind, good)
+        kinds.append(poisoned(kind, good, count, seed))
         advance()
     values_finite = survives_values(seed)
     failures = (
@@ -86,11 +95,14 @@ def run(good: int, distinct: int, seed: int, advance: Callable[[], object]) -> R
     for each in kinds:
         expected = REASONS[each.poison]
         if each.reason != expected:
-            failures.append(f"{each.poison}: expected the gate to close on {expected}, got {each.reason!r}")
-        if each.opened_after is None:
+            wanted = f"close on {expected}" if expected else "stay open"
+            failures.append(f"{each.poison}: expected the gate to {wanted}, got {each.reason!r}")
+        if expected and each.opened_after is None:
             failures.append(f"{each.poison}: expected the gate to open on good examples, got none")
         if not each.finite:
             failures.append(f"{each.poison}: expected finite weights, got others")
+        if not each.largest_shift <= BOUND:
+            failures.append(f"{each.poison}: expected shifts up to {BOUND}, got {each.largest_shift}")
         if each.rss_growth_bytes > MOST_GROWTH_BYTES:
             failures.append(
                 f"{each.poison}: expected memory to grow by at most {MOST_GROWTH_BYTES} bytes, "
@@ -106,16 +118,18 @@ def poisoned(kind: str, good: int, count: int, seed: int) -> Poisoned:
     after = [
         world.examples("a", start, min(CHUNK, good // 2 - start)) for start in range(0, good // 2, CHUNK)
     ]
-    learner = Learner(BITS, challenger_sample=0.0)
+    learner = Learner(BITS, challenger_sample=0.0, challengers=Learning().challengers)
+    task = learner.tasks["ctr"]
     ungated, clean = FTRLProximal(BITS), FTRLProximal(BITS)
-    offset = 0
+    offset, largest_shift = 0, 0.0
     changes: list[Change] = []
 
     def learn(examples: list[Example]) -> None:
-        nonlocal offset
+        nonlocal offset, largest_shift
         offset += len(examples)
         learner.learn(examples, offset)
-        _learn(ungated, [example for example in examples if abs(example.weight) <= 1e6])
+        _learn(ungated, [example for example in examples if abs(example.weight) <= MAX_WEIGHT])
+        largest_shift = max(largest_shift, _largest_shift(task))
         for key, value in learner.publish():
             if value is not None and key.startswith("ctr/change/"):
                 record = decode_model_record(value)
@@ -131,9 +145,8 @@ def poisoned(kind: str, good: int, count: int, seed: int) -> Poisoned:
         learn(examples)
     growth = process.memory_info().rss - rss
     losses = []
-    champion = learner.tasks["ctr"].champion
     for examples in after:
-        losses.append([_loss(model, examples) for model in (champion, ungated, clean)])
+        losses.append([_loss(model, examples) for model in (task.champion, ungated, clean)])
         learn(examples)
         _learn(clean, examples)
     closed = [change for change in changes if change.kind == "gate_closed"]
@@ -145,7 +158,8 @@ def poisoned(kind: str, good: int, count: int, seed: int) -> Poisoned:
         reason=closed[0].reason if closed else "",
         closed_after=int(closed[0].example_id[1:]) + 1 if closed and closed[0].example_id[0] == "p" else None,
         opened_after=int(opened[0].example_id[1:]) + 1 if opened else None,
-        finite=bool(np.isfinite(champion.z).all() and np.isfinite(champion.n).all()),
+        finite=_is_finite(task),
+        largest_shift=largest_shift,
         rss_growth_bytes=growth,
         log_loss=gated,
         log_loss_ungated=without,
@@ -206,6 +220,8 @@ class _World:
     def _spoil(self, kind: str, example: Example, number: int) -> Example:
         if kind in UNUSABLE:
             return replace(example, weight=UNUSABLE[kind])
+        if kind == WEIGHTY:
+            return replace(example, weight=MAX_WEIGHT if number % 2 else -MAX_WEIGHT)
         if kind == "contradictory labels":
             return replace(example, label=number % 2)
         if kind == "no positives":
@@ -215,12 +231,23 @@ class _World:
         return example
 
 
+def _is_finite(task: TaskLearner) -> bool:
+    """Whether every number is that examples have taught."""
+    assert task.shifts is not None
+    states = [state for model in task.population.members for state in (model.z, model.n, model.weights())]
+    return all(bool(np.isfinite(each).all()) for each in (*states, task.shifts.mean, task.shifts.information))
+
+
+def _largest_shift(task: TaskLearner) -> float:
+    assert task.shifts is not None
+    return float(np.abs(task.shifts.mean).max())
+
+
 def _learn(model: FTRLProximal, examples: list[Example]) -> None:
     if examples:
         labels = np.array([example.label for example in examples], np.bool_)
-        model.learn_many_hashed(
-            *to_rows([example.buckets for example in examples]), labels, np.ones(labels.size)
-        )
+        weights = np.array([example.weight for example in examples])
+        model.learn_many_hashed(*to_rows([example.buckets for example in examples]), labels, weights)
 
 
 def _loss(model: FTRLProximal, examples: list[Example]) -> float:

@@ -5,6 +5,7 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from models.ad_shifts import BOUND, SPREAD
 from models.calibration import MEMORY
 from streams.bench.learning import calibration, promotion
 from streams.bench.learning.calibrators import METHODS, SHIPPED
@@ -107,11 +108,34 @@ def test_promotion_reports_and_judges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_poison_is_kept_out() -> None:
-    """The gate closes on the poison and opens after it; the weights stay finite."""
+    """The gate closes on the poison and opens after it; weights stay finite and shifts ordinary."""
     poison = pytest.importorskip("streams.bench.learning.poison", reason="the extra `bench` is not installed")
     found = poison.poisoned("contradictory labels", 14_000, 2_000, 1)
     assert ("label_rate_high", True) == (found.reason, found.finite)
     assert found.closed_after < 500
     assert found.opened_after < 5_000
     assert found.log_loss < found.log_loss_ungated
+    assert 0.0 < found.largest_shift < SPREAD * 2
     assert poison.survives_values(1)
+
+
+def test_weights_of_a_million_find_a_bound() -> None:
+    """The gate lets them pass; all numbers stay finite, and shifts come to their bound and no further."""
+    poison = pytest.importorskip("streams.bench.learning.poison", reason="the extra `bench` is not installed")
+    found = poison.poisoned(poison.WEIGHTY, 14_000, 100, 1)
+    assert ("", True, BOUND) == (found.reason, found.finite, found.largest_shift)
+
+
+def test_what_poison_has_broken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that are not finite, a shift beyond its bound, a gate that closes where it need not."""
+    poison = pytest.importorskip("streams.bench.learning.poison", reason="the extra `bench` is not installed")
+    broken = poison.Poisoned(
+        poison.WEIGHTY, 100, "unusable", 100, None, False, BOUND + 1.0, 0, 0.2, 0.2, 0.2
+    )  # fmt: skip
+    monkeypatch.setattr(poison, "KINDS", (poison.WEIGHTY,))
+    monkeypatch.setattr(poison, "poisoned", lambda *_: broken)
+    assert poison.run(1, 1, 1, lambda: None).failures == [
+        "weights of a million: expected the gate to stay open, got 'unusable'",
+        "weights of a million: expected finite weights, got others",
+        "weights of a million: expected shifts up to 3.0, got 4.0",
+    ]
