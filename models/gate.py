@@ -23,16 +23,8 @@ QUICK, SLOW, REFERENCE = (
 FIRST_STEPS = 100
 """Steps before anything but unusable examples can close the gate: there is nothing to hold them against."""
 CALM_STEPS = 10  # without a reason, before it opens again
-PATIENCE_MS = 86_400_000.0
-"""After a day of event time behind a gate that closed on what is unusual, not wrong, it is the new usual."""
-
-UNUSABLE_SHARE = 0.05
-MISSING_SHARE = 0.5
-"""Of a field that has a value in four of five examples otherwise."""
-DISTINCT_FACTOR, DISTINCT_SHARE = 3.0, 0.6
-"""Distinct values of a field in a step, as a share of the examples: three times the usual, and above 60%."""
-RATE_FACTOR, LOW_RATE_FACTOR = 3.0, 5.0
-"""Label rate: up to three times, down to a fifth of the usual; days and hours differ by less."""
+SELDOM_MISSING = 0.2
+"""Share of examples without a value in a field, below which it is one that is missed."""
 SURPRISE = (
     18.0  # nats, n x divergence: what chance does to a rate once in 65 million looks (Chernoff's bound)
 )
@@ -51,6 +43,28 @@ _FULL = BITMAP_BITS * (1.0 - math.exp(-STEP / BITMAP_BITS))  # bits that STEP di
 Floats = NDArray[np.float64]
 
 
+class Limits(NamedTuple):
+    """What a gate closes on when it is passed."""
+
+    unusable_share: float = 0.05
+    """Of a source's examples; 1 is never passed."""
+    missing_share: float = 0.5
+    """Of examples without a value in a field that usually has one in four of five; 1 is never passed."""
+    distinct_factor: float = 3.0
+    """Distinct values of a field in a step by the usual; where they are more than the next, too."""
+    distinct_share: float = 0.6
+    """Distinct values of a field by the examples."""
+    high_rate_factor: float = 3.0
+    """Label rate by the usual; days and hours differ by less."""
+    low_rate_factor: float = 5.0
+    """The usual label rate by the one seen."""
+    patience_ms: float = 86_400_000.0
+    """After so much event time what is unusual, not unusable, is the new usual."""
+
+
+LIMITS = Limits()
+
+
 @njit(cache=True, nogil=True)
 def _divergence(seen: float, usual: float) -> float:
     """Kullback-Leibler divergence of two rates."""
@@ -60,25 +74,25 @@ def _divergence(seen: float, usual: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _judge(counters, missing, distinct):  # type: ignore[no-untyped-def]
+def _judge(counters, missing, distinct, limits):  # type: ignore[no-untyped-def]
     """Reason to close, the field it is about (-1 is none), what is seen and what was usual."""
-    if counters[QUICK_BAD] > UNUSABLE_SHARE:
-        return UNUSABLE, -1, counters[QUICK_BAD], UNUSABLE_SHARE
+    if counters[QUICK_BAD] > limits.unusable_share:
+        return UNUSABLE, -1, counters[QUICK_BAD], limits.unusable_share
     if counters[STEPS] < FIRST_STEPS:
         return USABLE, -1, 0.0, 0.0
     for field in range(missing.shape[0]):
         seen, usual = missing[field, QUICK_SHARE], missing[field, USUAL_SHARE]
-        if seen > MISSING_SHARE and usual < 0.2:
+        if seen > limits.missing_share and usual < SELDOM_MISSING:
             return MISSING_FIELD, field, seen, usual
         seen, usual = distinct[field, QUICK_SHARE], distinct[field, USUAL_SHARE]
-        if seen > DISTINCT_SHARE and seen > DISTINCT_FACTOR * usual:
+        if seen > limits.distinct_share and seen > limits.distinct_factor * usual:
             return DISTINCT_VALUES, field, seen, usual
     usual = counters[USUAL_RATE]
     seen = counters[QUICK_RATE]
-    if seen > RATE_FACTOR * usual and QUICK * STEP * _divergence(seen, usual) > SURPRISE:
+    if seen > limits.high_rate_factor * usual and QUICK * STEP * _divergence(seen, usual) > SURPRISE:
         return RATE_HIGH, -1, seen, usual
     seen = counters[SLOW_RATE]
-    if seen * LOW_RATE_FACTOR < usual and SLOW * STEP * _divergence(seen, usual) > SURPRISE:
+    if seen * limits.low_rate_factor < usual and SLOW * STEP * _divergence(seen, usual) > SURPRISE:
         return RATE_LOW, -1, seen, usual
     return USABLE, -1, 0.0, 0.0
 
@@ -142,6 +156,7 @@ def _pass(  # type: ignore[no-untyped-def]
     ts_ms,
     learned,
     changes,
+    limits,
 ):
     """Judge examples in order; returns how many rows of ``changes`` were filled."""
     changed = 0
@@ -167,7 +182,7 @@ def _pass(  # type: ignore[no-untyped-def]
         if row[SEEN] < STEP:
             continue
         _end_step(row, missing[s], distinct[s], bitmaps[s])
-        reason, field, seen, usual = _judge(row, missing[s], distinct[s])
+        reason, field, seen, usual = _judge(row, missing[s], distinct[s], limits)
         closed = row[REASON] != USABLE
         kind = 0
         if reason != USABLE:
@@ -182,7 +197,7 @@ def _pass(  # type: ignore[no-untyped-def]
             share = 1.0 / (row[STEPS] + 1.0) if row[STEPS] < FIRST_STEPS else 1.0 - math.exp(-1.0 / REFERENCE)
             _accept(row, missing[s], distinct[s], share)
             row[STEPS] += 1.0
-        elif row[REASON] != USABLE and reason > UNUSABLE and ts_ms[i] - row[CLOSED] >= PATIENCE_MS:
+        elif row[REASON] != USABLE and reason > UNUSABLE and ts_ms[i] - row[CLOSED] >= limits.patience_ms:
             row[REASON], kind = USABLE, 3
             row[USUAL_RATE] = row[QUICK_RATE] = row[SLOW_RATE]
             for f in range(width):
@@ -223,15 +238,18 @@ class Gate:
     distinct values in a field that used to have few, and the label rate: quickly for too many positives,
     slowly for too few, since negatives come in bursts when windows close. Behind a closed gate examples are
     scored and not learned from; it opens after 1,000 examples without a reason. A real change of habits
-    would keep it closed for ever, so after a day of event time it is accepted.
+    would keep it closed for ever, so after a day of event time (``Limits.patience_ms``) it is accepted.
 
     Memory is fixed, the state a function of the examples in order, however they are cut into batches.
-    Examples of another width than the feature spec's are judged by weight and label alone.
+    Examples of another width than the feature spec's are judged by weight and label alone. Limits are no part
+    of the state: others count from the next example on.
 
     Parameters
     ----------
     bits
         Of the buckets.
+    limits
+        What it closes on.
 
     Attributes
     ----------
@@ -253,7 +271,8 @@ class Gate:
     ('closed', 'label_rate_high', 20099, 20100)
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, limits: Limits = LIMITS) -> None:
+        self.limits = limits
         mask = (1 << bits) - 1
         self._absent = np.full(len(FEATURES), -1, np.int64)
         for name in (*WORDS, *AD):
@@ -282,7 +301,7 @@ class Gate:
         changes = np.empty((labels.size // STEP + len(SOURCES) + 1, 7))
         count = _pass(
             self.counters, self.missing, self.distinct, self.bitmaps, self._absent,
-            buckets, offsets, labels, weights, sources, ts_ms, learned, changes,
+            buckets, offsets, labels, weights, sources, ts_ms, learned, changes, self.limits,
         )  # fmt: skip
         return learned, [_passage(row) for row in changes[:count].tolist()]
 

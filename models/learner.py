@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from models.ftrl import Delayed, FTRLProximal
+from models.gate import LIMITS, Limits
 from models.parts import Kind
 from models.task_learner import TaskLearner
 from schemas.examples import Example
@@ -30,6 +31,9 @@ class Learner:
         Learners of each task that may become its champion.
     snapshot_every
         Deltas between two snapshots.
+    limits
+        What the gate before learning closes on. They are not published: a state that came about under others
+        is taken up, and goes on under these.
 
     Attributes
     ----------
@@ -51,11 +55,12 @@ class Learner:
         challenger_sample: float = 0.05,
         snapshot_every: int = 64,
         challengers: int = 0,
+        limits: Limits = LIMITS,
     ) -> None:
         self.version = -1
         self.tasks = {
             task: TaskLearner(
-                task, FTRLProximal(bits, alpha, beta, l1, l2, delayed), challenger_sample, challengers
+                task, FTRLProximal(bits, alpha, beta, l1, l2, delayed), challenger_sample, challengers, limits
             )
             for task, delayed in DELAYED.items()
         }

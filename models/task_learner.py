@@ -11,7 +11,7 @@ from models.ad_shifts import AdShifts
 from models.challenger import Challenger
 from models.delays import ConversionDelays
 from models.ftrl import FTRLProximal
-from models.gate import MAX_WEIGHT, SOURCES
+from models.gate import LIMITS, MAX_WEIGHT, SOURCES, Limits
 from models.hashing import stable_key
 from models.parts import Assembly, Kind, bucket_array, float_array, ftrl_parts, shift_arrays
 from models.population import Population, Settings, settings_of
@@ -41,8 +41,9 @@ class TaskLearner:
     """The models of one task, and how they do."""
 
     def __init__(
-        self, task: Task, champion: FTRLProximal, challenger_sample: float, challengers: int = 0
-    ) -> None:
+        self, task: Task, champion: FTRLProximal, challenger_sample: float, challengers: int = 0,
+        limits: Limits = LIMITS,
+    ) -> None:  # fmt: skip
         delayed = champion.delayed
         self.task = task
         self.population = Population(champion, challengers)
@@ -55,7 +56,7 @@ class TaskLearner:
             Progressive(RIVER_LR, delayed, challenger_sample, challenger_sample),
             Progressive(MEAN, delayed, challenger_sample),
         ]
-        self.watch = TaskWatch(task, champion.bits, delayed != "none")
+        self.watch = TaskWatch(task, champion.bits, delayed != "none", limits)
         self.shifts = AdShifts(champion.bits) if delayed == "none" else None
         self.delays = ConversionDelays() if delayed == "fake_negative" else None
         self._delays_version = -1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.calibration import OWN_SEGMENTS, Calibration
 from models.drift import DriftDetector
 from models.features import FEATURES
-from models.gate import SOURCES, Gate
+from models.gate import LIMITS, SOURCES, Gate, Limits
 from models.hourly import HOUR_MS, HourlyQuality
 from models.population import Promotion
 from schemas.examples import Example
@@ -58,11 +58,13 @@ class TaskWatch:
         Of the buckets.
     delayed
         Whether positives were negatives before; then drift is not looked for, since losses are taken back.
+    limits
+        What the gate closes on.
     """
 
-    def __init__(self, task: Task, bits: int, delayed: bool) -> None:
+    def __init__(self, task: Task, bits: int, delayed: bool, limits: Limits = LIMITS) -> None:
         self.task = task
-        self.gate = Gate(bits)
+        self.gate = Gate(bits, limits)
         self.calibration = Calibration(delayed=delayed)
         self.detector = None if delayed else DriftDetector()
         self.quality = HourlyQuality(task, (CHAMPION, CHAMPION_CALIBRATED), THRESHOLD[task], delayed)

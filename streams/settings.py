@@ -142,6 +142,27 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
     """Learners beside the champion of each task, with other alpha, l1 and l2; one that is better serves."""
 
 
+class Gate(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the gate before learning closes on, for each task and source (own, foreign) apart."""
+
+    unusable_share: Annotated[float, Meta(ge=0.001, le=1)] = 0.05
+    """It closes when more than this share of about 500 examples have an unusable weight; 1 is never."""
+    missing_share: Annotated[float, Meta(ge=0.2, le=1)] = 0.5
+    """It closes when more than this share lack a value that four of five usually have; 1 is never."""
+    distinct_factor: Annotated[float, Meta(ge=1)] = 3.0
+    """It closes when a field has more than this times its usual number of distinct values in 100 examples,
+    and more than `gate.distinct_share`."""
+    distinct_share: Share = 0.6
+    """Distinct values of a field by the examples: so many are no reason to close."""
+    high_rate_factor: Annotated[float, Meta(ge=1)] = 3.0
+    """It closes when labels are positive more than this times as often as usual, over about 500 examples, and
+    that is no chance."""
+    low_rate_factor: Annotated[float, Meta(ge=1)] = 5.0
+    """The same for labels that are positive less often, by this factor, over about 10,000 examples."""
+    patience_s: Seconds = 86400.0
+    """Event time after which what is unusual, not unusable, becomes the usual and is learned."""
+
+
 class Validity(Struct, frozen=True, forbid_unknown_fields=True):
     """Rules for invalid traffic, in event time; they rest while `state.write_version` is below 3."""
 
@@ -232,6 +253,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state: State = field(default_factory=State)
     validity: Validity = field(default_factory=Validity)
     learning: Learning = field(default_factory=Learning)
+    gate: Gate = field(default_factory=Gate)
     deciding: Deciding = field(default_factory=Deciding)
     consent: Consent = field(default_factory=Consent)
     identity: Identity = field(default_factory=Identity)

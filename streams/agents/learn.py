@@ -7,6 +7,7 @@ from typing import Any
 
 from faust.types import TP
 
+from models.gate import Limits
 from models.learner import Learner
 from schemas.examples import decode_example
 from schemas.model import Change, decode_model_record
@@ -21,6 +22,19 @@ SOURCE = TP(EXAMPLES.name, 0)
 log = logging.getLogger(__name__)
 
 
+def learner_of(settings: Settings) -> Learner:
+    """A learner that has learned nothing yet."""
+    learning, gate = settings.learning, settings.gate
+    limits = Limits(
+        gate.unusable_share, gate.missing_share, gate.distinct_factor, gate.distinct_share,
+        gate.high_rate_factor, gate.low_rate_factor, gate.patience_s * 1000.0,
+    )  # fmt: skip
+    return Learner(
+        learning.bits, learning.alpha, learning.beta, learning.l1, learning.l2,
+        learning.challenger_sample, learning.snapshot_every, learning.challengers, limits,
+    )  # fmt: skip
+
+
 class LearnJob:
     """The one partition of `examples`.
 
@@ -29,11 +43,7 @@ class LearnJob:
     """
 
     def __init__(self, settings: Settings, group_id: str) -> None:
-        learning = settings.learning
-        self.learner = Learner(
-            learning.bits, learning.alpha, learning.beta, learning.l1, learning.l2,
-            learning.challenger_sample, learning.snapshot_every, learning.challengers,
-        )  # fmt: skip
+        self.learner = learner_of(settings)
         self.progressed_at_s = time.monotonic()
         self._settings = settings
         self._transactions = Transactions(settings.kafka, group_id, group_id)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.features import FEATURES
-from models.gate import SOURCES, Gate
+from models.gate import LIMITS, SOURCES, Gate
 from models.hashing import MISSING, bucket_of
 
 BITS = 18
@@ -28,9 +28,9 @@ def check(gate, rows, labels, weights, sources, ts_ms):
     return gate.check(rows.ravel(), offsets, labels, weights, sources, ts_ms)
 
 
-def trained(seed=1):
+def trained(seed=1, **limits):
     """A gate that has seen what is usual."""
-    gate = Gate(BITS)
+    gate = Gate(BITS, LIMITS._replace(**limits))
     learned, changes = check(gate, *drawn(seed, 12_000))
     assert learned.all()
     assert [] == changes
@@ -91,14 +91,46 @@ def test_the_usual_keeps_it_open(rate):
         assert [] == changes
 
 
-def test_a_new_habit_is_accepted_after_a_day():
-    """What is unusual, not wrong, is learned from once it has lasted a day of event time."""
-    gate = trained()
+@pytest.mark.parametrize(
+    ("kind", "limits"),
+    [
+        ("unusable", {"unusable_share": 1.0}),
+        ("missing_field", {"missing_share": 1.0}),
+        ("distinct_values", {"distinct_share": 1.0}),
+        ("distinct_values", {"distinct_factor": 1e6}),
+        ("label_rate_high", {"high_rate_factor": 20.0}),
+    ],
+)
+def test_a_limit_that_is_lax_lets_a_fault_pass(kind, limits):
+    """What closes the gate as shipped does not close it then."""
+    _, changes = check(trained(**limits), *spoiled(kind, drawn(2, 1_000)))
+    assert [] == changes
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate", "limits"),
+    [
+        ("label_rate_high", 0.1, {"high_rate_factor": 1.5}),
+        ("label_rate_low", 0.02, {"low_rate_factor": 2.0}),
+    ],
+)
+def test_a_limit_that_is_strict_closes_on_less(kind, rate, limits):
+    """Labels half as often or twice as often pass the gate as shipped, and not one that is told so."""
+    columns = drawn(2, 30_000, rate)
+    assert [] == check(trained(), *columns)[1]
+    assert ("closed", kind) == check(trained(**limits), *columns)[1][0][2:4]
+
+
+@pytest.mark.parametrize("patience_ms", [DAY_MS, DAY_MS / 4])
+def test_a_new_habit_is_accepted_after_a_day(patience_ms):
+    """What is unusual, not unusable, is learned from once it has lasted so long in event time."""
+    gate = trained(patience_ms=patience_ms)
     columns = spoiled("missing_field", drawn(8, 3_000))
     columns[4] = 20_000 + np.arange(3_000) * (DAY_MS // 1_500)
     learned, [closed, accepted] = check(gate, *columns)
     assert ("closed", "accepted") == (closed.kind, accepted.kind)
-    assert columns[4][accepted.place] - columns[4][closed.place] >= DAY_MS
+    waited_ms = columns[4][accepted.place] - columns[4][closed.place]
+    assert patience_ms <= waited_ms < patience_ms + DAY_MS / 10
     assert learned[accepted.place + 1 :].all()
 
 

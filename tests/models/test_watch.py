@@ -3,6 +3,7 @@ import pytest
 from msgspec.structs import replace
 
 from models.features import FEATURES
+from models.gate import LIMITS
 from models.learner import Learner
 from schemas.examples import Example
 from schemas.model import Change, Quality, decode_model_record
@@ -73,6 +74,18 @@ def test_a_restart_in_the_middle_leaves_no_trace():
     found = [decode_model_record(value) for key, value in log if key.split("/")[1] == "change"]
     assert changes == found
     assert changes
+
+
+def test_other_limits_of_the_gate_count_after_a_restart():
+    """The state is taken up bit for bit, and what kept the gate closed does so no more."""
+    learner = Learner(**SETTINGS)
+    learner.learn([replace(each, weight=1e9) for each in examples(1, 300)], 300)
+    restarted = Learner(**SETTINGS, limits=LIMITS._replace(unusable_share=1.0))
+    restarted.restore(learner.publish())
+    assert [] == learner.differences(restarted)
+    for each in (learner, restarted):
+        each.learn(examples(2, 1_100, 300), 1_400)
+    assert [False, True] == [each.tasks["ctr"].watch.gate.is_open("own") for each in (learner, restarted)]
 
 
 def test_changes_outlive_snapshots():

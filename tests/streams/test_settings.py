@@ -43,6 +43,12 @@ def test_the_later_source_wins(tmp_path: Path) -> None:
     [
         ("HEADRACE_KAFKA_PORT", "1", "kafka.port = '1' (from environment variable HEADRACE_KAFKA_PORT): "),
         ("HEADRACE_KAFKA_PARTITIONS", "0", "kafka.partitions = '0' (from environment variable "),
+        (
+            "HEADRACE_GATE_MISSING_SHARE",
+            "0.1",
+            "gate.missing_share = '0.1' (from environment variable HEADRACE_GATE_MISSING_SHARE): "
+            "Expected `float` >= 0.2",
+        ),
         ("HEADRACE_CLICKHOUSE_DATABASE", "a-b", "clickhouse.database = 'a-b' (from environment variable "),
     ],
 )

@@ -7,9 +7,9 @@ import numpy as np
 from msgspec import Struct
 
 from models.features import CROSSED, CROSSES, DERIVED, FEATURES
-from models.learner import Learner
 from schemas.examples import decode_example
 from schemas.topics import EXAMPLES, MODEL
+from streams.agents.learn import learner_of
 from streams.bench.faults.log import records_of
 from streams.bench.faults.results import Record, Results
 from streams.settings import Settings
@@ -123,19 +123,7 @@ def compare(expected: Results, actual: Results, by_arrival: bool) -> Comparison:
 
 def learner_differences(settings: Settings) -> list[str]:
     """What of the state on `model` differs from that of a learner that reads `examples` once, in order."""
-    learning = settings.learning
-    replayed, published = (
-        Learner(
-            learning.bits,
-            learning.alpha,
-            learning.beta,
-            learning.l1,
-            learning.l2,
-            learning.challenger_sample,
-            challengers=learning.challengers,
-        )
-        for _ in range(2)
-    )
+    replayed, published = learner_of(settings), learner_of(settings)
     published.restore((record.key.decode(), record.value) for record in records_of(settings.kafka, MODEL)[0])
     learned = [
         decode_example(record.value)
