@@ -114,7 +114,7 @@ class Learner:
                 records[f"{task}/progress/{key}"] = encode_model_record(progress)
             watched += (
                 (f"{task}/{key}", encode_model_record(record))
-                for key, record in learner.watch_records(self.version)
+                for key, record in learner.watch_records(self.version, by_slot=is_snapshot)
             )
         self._published_version = self.version
         keys = records.keys() | {key for key, _ in watched}
@@ -147,7 +147,7 @@ class Learner:
         self.version = self._published_version = versions[0]
 
     def differences(self, other: "Learner") -> list[str]:
-        """What of the state differs in any bit, as ``ctr.z``; challenger, AUC and hourly figures aside."""
+        """What of the state differs in any bit, as ``ctr.z``; challenger and AUC aside."""
         return [
             f"{task}.{name}"
             for task, learner in self.tasks.items()

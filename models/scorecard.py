@@ -15,6 +15,7 @@ LOWEST_LOGIT = -BINS / BINS_A_LOGIT / 2
 WEIGHT, WEIGHT_SQ, PREDICTION, LABEL = range(4)
 COLUMNS = 4
 LOSS, TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = range(4)
+SUMS = 4
 
 SMALLEST_P = 1e-15  # where River's metrics clamp a probability
 HALF_NORMAL_MEAN = math.sqrt(2.0 / math.pi)
@@ -41,7 +42,7 @@ def bin_of(p: float) -> int:
 def tally(  # type: ignore[no-untyped-def]
     bins, sums, rows, predictions, labels, weights, threshold, delayed
 ):
-    """Add examples to ``bins``, float64[k, BINS, COLUMNS], and ``sums``, float64[k, 4], at their ``rows``.
+    """Add examples to ``bins``, float64[k, BINS, COLUMNS], and ``sums``, float64[k, SUMS], at their ``rows``.
 
     With ``delayed`` a positive is an example that was counted as a negative before. Predictions that are
     NaN count as a half.
@@ -96,7 +97,7 @@ class Figures(NamedTuple):
 
 
 def figures(bins: Floats, sums: Floats) -> Figures:
-    """Figures of one scorecard: ``bins`` float64[BINS, COLUMNS] and ``sums`` float64[4]."""
+    """Figures of one scorecard: ``bins`` float64[BINS, COLUMNS] and ``sums`` float64[SUMS]."""
     weight, labels = float(bins[:, WEIGHT].sum()), float(bins[:, LABEL].sum())
     predictions = float(bins[:, PREDICTION].sum())
     if not weight > 0.0:

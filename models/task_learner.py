@@ -112,7 +112,7 @@ class TaskLearner:
         means = self.null_model.learn_many(labels, weights)  # what it is held against has no gate
         self._overall.update(predictions, labels, weights)
         segments = segments_of(buckets, offsets, sources)
-        self.watch.observe(usable, segments, served, labels, weights, sources, ts_ms, learned)
+        self.watch.observe(usable, segments, served, labels, weights, ts_ms, learned)
         self._ts_ms = max(self._ts_ms, int(ts_ms.max()))
         if self.challenger is None:
             return
@@ -163,9 +163,9 @@ class TaskLearner:
             for progressive in self._sampled:
                 yield f"{progressive.model}/sample", progressive.report(self.task, version, self._ts_ms)
 
-    def watch_records(self, version: int) -> Iterator[tuple[str, WatchRecord]]:
-        """End of the key, and record, of what watches over the champion."""
-        yield from self.watch.records(version)
+    def watch_records(self, version: int, by_slot: bool) -> Iterator[tuple[str, WatchRecord]]:
+        """End of the key, and record, of what watches over the champion; as ``TaskWatch.records``."""
+        yield from self.watch.records(version, by_slot)
 
     def take(self, record: ModelRecord) -> None:
         """Take the next record of the topic into the state."""
@@ -211,7 +211,6 @@ class TaskLearner:
             if progress is not None and progress.version == version:
                 progressive.restore(progress)
                 self._ts_ms = progress.ts_ms
-        self.watch.resume(version)
         overall = self._overall.report(self.task, version, self._ts_ms)
         self.null_model.positives, self.null_model.trials = overall.label_sum, overall.weight_sum
 

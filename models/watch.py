@@ -70,7 +70,6 @@ class TaskWatch:
         self.quality = HourlyQuality(task, (CHAMPION, CHAMPION_CALIBRATED), THRESHOLD[task], delayed)
         self._changes: list[Change] = []
         self._versions: dict[str, int] = {}
-        self._reported: dict[tuple[str, str, int], Quality] = {}
 
     def admit(
         self,
@@ -98,7 +97,6 @@ class TaskWatch:
         predictions: Floats,
         labels: NDArray[np.bool_],
         weights: Floats,
-        sources: NDArray[np.int64],
         ts_ms: NDArray[np.int64],
         learned: NDArray[np.bool_],
     ) -> None:
@@ -106,9 +104,8 @@ class TaskWatch:
 
         ``segments`` are those of ``segments_of``. Weights are finite here.
         """
-        foreign = (sources == _FOREIGN).astype(np.int64)
         calibrated = self.calibration.learn(predictions, segments, labels, weights, learned)
-        self.quality.update(np.stack([predictions, calibrated]), labels, weights, foreign, ts_ms)
+        self.quality.update(np.stack([predictions, calibrated]), labels, weights, segments, ts_ms)
         if self.detector is None:
             return
         kept = np.flatnonzero(learned & (weights > 0.0))
@@ -122,8 +119,11 @@ class TaskWatch:
         told = [" ".join(f"{name}={value:g}" for name, value in each._asdict().items()) for each in settings]
         self._note(example, change.kind, "", " instead of ".join(told), "", change.gain, change.lower)
 
-    def records(self, version: int) -> Iterator[tuple[str, WatchRecord]]:
-        """End of the key, and record, of all that a restart needs and of what is new since the last call."""
+    def records(self, version: int, by_slot: bool) -> Iterator[tuple[str, WatchRecord]]:
+        """End of the key, and record, of all that a restart needs and of what is new since the last call.
+
+        ``by_slot`` says whether figures of the running hour are given by slot, too.
+        """
         yield (
             "calibration",
             Calibrated(self.task, version, self.calibration.segments, self.calibration.state.tobytes()),
@@ -131,9 +131,9 @@ class TaskWatch:
         blocks, loss, count, drifts = self.detector.state() if self.detector else ([], 0.0, 0, 0)
         yield "watch", Watch(
             self.task, version, self.gate.state(), np.array(blocks).tobytes(), loss, count, drifts,
-            self.quality.hour_ms,
+            self.quality.hour_ms, *self.quality.state(),
         )  # fmt: skip
-        for quality in self.quality.take_reports(version):
+        for quality in self.quality.take_reports(version, by_slot):
             hour = quality.hour_ms // HOUR_MS % 24
             yield f"quality/{quality.model}/{quality.segment}/{hour}", quality
         changes, self._changes = self._changes, []
@@ -164,27 +164,22 @@ class TaskWatch:
                         record.drift_count,
                         record.drifts,
                     )
-                self.quality.hour_ms = record.hour_ms
+                self.quality.restore(record.hour_ms, record.quality_places, record.quality_sums)
                 self._versions["watch"] = record.version
-            case Quality():
-                self._reported[record.model, record.segment, record.hour_ms // HOUR_MS % 24] = record
 
     def versions(self) -> set[int]:
         """Versions of what was taken; what the topic does not hold starts anew."""
         return set(self._versions.values())
 
-    def resume(self, version: int) -> None:
-        """Go on from the figures that were reported at a version."""
-        self.quality.restore([each for each in self._reported.values() if each.version == version])
-        self._reported.clear()
-
     def differences(self, other: "TaskWatch") -> list[str]:
-        """Of gate, calibration and drift detector those whose states differ in any bit."""
+        """Of gate, calibration, drift detector and the running hour those whose states differ in any bit."""
         detectors = [each.detector.state() if each.detector else None for each in (self, other)]
         equal = {
             "gate": self.gate.state() == other.gate.state(),
             "calibration": self.calibration.state.tobytes() == other.calibration.state.tobytes(),
             "drift": detectors[0] == detectors[1],
+            "hour": (self.quality.hour_ms, *self.quality.state())
+            == (other.quality.hour_ms, *other.quality.state()),
         }
         return [name for name, same in equal.items() if not same]
 

@@ -195,6 +195,10 @@ class Watch(Struct, frozen=True, tag="watch"):
     drifts: int
     hour_ms: int
     """Start of the hour that ``Quality`` counts in; -1 before there is one."""
+    quality_places: bytes = b""
+    """uint32: what of that hour's scorecards (``models.hourly``) is not 0."""
+    quality_sums: bytes = b""
+    """float64, one a place."""
 
 
 class Quality(Struct, frozen=True, tag="quality"):
@@ -209,7 +213,9 @@ class Quality(Struct, frozen=True, tag="quality"):
     model: str
     """``ftrl`` (champion and shifts of ads) or ``ftrl-calibrated`` (as calibrated for serving)."""
     segment: str
-    """``all``, ``own`` or ``foreign`` (the source)."""
+    """``all``, ``own`` or ``foreign`` (the source), or a slot of the source: ``own-slot-0`` to
+    ``own-slot-31`` and ``foreign-slot-0`` to ``foreign-slot-31``, hashed as for calibration. Of the running
+    hour slots are told with each snapshot, the others with each version."""
     hour_ms: int
     """Start of the hour, UTC."""
     version: int
@@ -244,7 +250,7 @@ class Quality(Struct, frozen=True, tag="quality"):
     bin_prediction: list[float]
     bin_label: list[float]
     loss_sum: float
-    """With the next three and the bins, what the figures go on from after a restart."""
+    """With the next three and the bins, what the figures follow from."""
     true_positive: float
     false_positive: float
     false_negative: float

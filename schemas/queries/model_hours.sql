@@ -1,4 +1,4 @@
--- How good were the predictions, hour by hour? `gain` is what is known beyond the mean; `ece` is without chance.
+-- How good were the predictions, by source and hour? `gain` is what is known beyond the mean; `ece` is without chance.
 SELECT
     task,
     model,
@@ -15,5 +15,6 @@ SELECT
     round(ece_debiased, 6) AS ece,
     round(ece_noise, 6) AS ece_noise
 FROM unique_model_quality
+WHERE segment NOT LIKE '%-slot-%'
 ORDER BY hour_ms DESC, task, segment, model
 LIMIT 1000

@@ -68,7 +68,8 @@ def test_a_restart_in_the_middle_leaves_no_trace():
         restarted.restore(log)
     expected, actual = steady.tasks["ctr"], restarted.tasks["ctr"]
     assert [] == steady.differences(restarted)
-    differing = ["ctr.contest", "ctr.z", "ctr.n", "ctr.shifts", "ctr.gate", "ctr.calibration", "ctr.drift"]
+    differing = ["ctr.contest", "ctr.z", "ctr.n", "ctr.shifts", "ctr.gate"]
+    differing += ["ctr.calibration", "ctr.drift", "ctr.hour"]
     assert differing == [each for each in steady.differences(Learner(**SETTINGS)) if each.startswith("ctr")]
     assert list(expected.watch.quality.take_reports(1)) == list(actual.watch.quality.take_reports(1))
     found = [decode_model_record(value) for key, value in log if key.split("/")[1] == "change"]
@@ -102,16 +103,24 @@ def test_changes_outlive_snapshots():
 
 
 def test_each_hour_is_reported_once_it_closed():
-    """Every hour has figures by model and segment over its examples; the last one still runs."""
+    """Every hour has figures by model, source and slot over its examples; the last one still runs."""
     learner = Learner(**SETTINGS)
     learner.learn(examples(1, 80_000), 80_000)  # 8,000 s
     quality = kinds(published(learner), Quality)
-    found = {(each.hour_ms, each.model, each.segment): each.weight for each in quality}
+    slots = [each for each in quality if "-slot-" in each.segment]
+    found = {(each.hour_ms, each.model, each.segment): each.weight for each in quality if each not in slots}
     assert found == {
         (START_MS + hour * HOUR_MS, model, segment): weight
         for hour, weight in ((0, 36_000.0), (1, 36_000.0), (2, 8_000.0))
         for model in ("ftrl", "ftrl-calibrated")
         for segment in ("all", "own")
+    }
+    by_slot = {}
+    for each in slots:
+        by_slot.setdefault((each.hour_ms, each.model, "own"), []).append(each.weight)
+    assert {8} == {len(weights) for weights in by_slot.values()}
+    assert {key: sum(weights) for key, weights in by_slot.items()} == {
+        key: weight for key, weight in found.items() if key[2] == "own"
     }
     last = quality[-1]
     assert last.log_loss == pytest.approx(last.loss_sum / last.weight)
@@ -119,4 +128,17 @@ def test_each_hour_is_reported_once_it_closed():
     later = kinds(published(learner), Quality)
     assert [] == later
     learner.learn(examples(2, 10, 80_000), 80_010)
-    assert {START_MS + 2 * HOUR_MS} == {each.hour_ms for each in kinds(published(learner), Quality)}
+    quality = kinds(published(learner), Quality)
+    assert {START_MS + 2 * HOUR_MS} == {each.hour_ms for each in quality}
+    assert {"all", "own"} == {each.segment for each in quality}  # slots come with snapshots
+
+
+def test_slots_of_the_running_hour_come_with_snapshots():
+    """Where `snapshot_every` is 3, with each fourth version; of an hour that closed, with the next one."""
+    learner, versions = Learner(**SETTINGS), []
+    for number in range(6):
+        first = 36_000 if number == 5 else number * 10
+        learner.learn(examples(number, 10, first), number + 1)
+        quality = kinds(published(learner), Quality)
+        versions.append(sorted({each.hour_ms - START_MS for each in quality if "-slot-" in each.segment}))
+    assert [[0], [], [], [], [0], [0]] == versions

@@ -155,6 +155,8 @@ def shop_store(store: EngineStore) -> EngineStore:
     watched = [
         *(quality | {"version": version, "weight": weight, "bin_weight": [2.0, weight - 2.0]}
           for version, weight in [(50, 3.0), (100, 4.0)]),
+        quality | {"version": 100, "weight": 3.0, "bin_weight": [2.0, 1.0], "segment": "own-slot-25"},
+        quality | {"version": 100, "weight": 1.0, "bin_weight": [0.0, 1.0], "segment": "foreign-slot-3"},
         changed,
     ]  # fmt: skip
     letter = {

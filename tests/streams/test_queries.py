@@ -2,8 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from models.features import FEATURES
+from models.hashing import bucket_of, stable_key
+from models.hourly import segment_name
+from models.watch import segments_of
 from streams import queries
 from streams.sinks.engine import EngineStore
 
@@ -85,6 +90,10 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
         {"task": "ctr", "model": "ftrl", "version": 100, "log_loss": 0.3, "of_null": 0.75, "auc": None},
         {"task": "ctr", "model": "mean", "version": 100, "log_loss": 0.4, "of_null": 1},
     ],
+    "model_slots": [
+        {"task": "ctr", "slot_ids": [], "segment": "foreign-slot-3", "weight": 1},
+        {"task": "ctr", "slot_ids": ["home-top"], "segment": "own-slot-25", "weight": 3},
+    ],
     "off_policy_ips": [
         # a1 is the greedy choice: its click weighs 1 / 0.75, over two decisions.
         UNIFORM | {"target": "greedy", "ips": 0.66667, "snips": 1, "effective_sample": 1},
@@ -116,6 +125,33 @@ def test_each_query_gives_the_known_answer(shop_store: EngineStore, name: str) -
     expected = ANSWERS[name]
     told = [{column: row[column] for column in answer} for answer, row in zip(expected, found, strict=True)]
     assert expected == told
+
+
+def test_slots_have_the_segments_of_the_learner(store: EngineStore) -> None:
+    """SQL hashes a slot's name as the learner's feature does, whatever the name."""
+    slots = ["", "home-top", "z\u00f6pfe", *(f"{'long ' * i}slot-{i}" for i in range(60))]
+    field = FEATURES.index("slot")
+    buckets = [bucket_of(field, stable_key(slot), (1 << 18) - 1) for slot in slots]
+    rows = np.zeros((len(slots), len(FEATURES)), np.uint32)
+    rows[:, field] = buckets
+    edges = np.arange(0, rows.size + 1, len(FEATURES))
+    names = [
+        segment_name(each)
+        for each in segments_of(rows.ravel(), edges, np.zeros(len(slots), np.int64)).tolist()
+    ]
+    store.insert(
+        "decisions",
+        {"decision_id": [str(i) for i in range(len(slots))], "slot_id": slots, "ts_ms": [0] * len(slots)},
+        token="1",
+    )
+    told = sorted(set(names))
+    store.insert("model_quality", {"segment": told, "hour_ms": [0] * len(told)}, token="2")
+    found = store.query(queries.load()["model_slots"].sql)
+    places = found.columns.index("slot_ids"), found.columns.index("segment")
+    actual = {row[places[1]]: list(row[places[0]]) for row in found.rows}
+    assert {
+        name: sorted(s for s, n in zip(slots, names, strict=True) if n == name) for name in told
+    } == actual
 
 
 @pytest.mark.parametrize(
