@@ -6,8 +6,8 @@ lateness horizon, with one exception: of several valid clicks that a user makes 
 arrive counts.
 
 A click that is invalid (``streams.processor.validity``) is passed over as if it had never been: its exposure
-may still be clicked, and becomes a negative if it is not. An order that the user's
-next click on the same exposure would earn waits until it is known whose the place is.
+may still be clicked, and becomes a negative if it is not. An order that may be earned by a click that waits
+for such a place is settled once it is known whose the place is.
 """
 
 from collections.abc import Iterator
