@@ -51,6 +51,16 @@ def labels(examples):
     return {key: weight for key, weight in sums.items() if weight}
 
 
+def label_changes(turns):
+    """Examples of the conversions: the first order of a click gives the label, the last refund takes it."""
+    orders = Counter()
+    for _, _, number, change, example_id in sorted(turns):
+        before = orders[number]
+        orders[number] += change
+        if 0 in (before, orders[number]):
+            yield example_id, change
+
+
 def shown(number, after_ms=0, user_id="u1"):
     """Another system's exposure, ``x<number>``."""
     return exposure(T0_MS + after_ms, user_id, event_id=f"x{number}", propensity=0.5)

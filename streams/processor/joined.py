@@ -9,6 +9,7 @@ from streams.processor.outcomes import NO_OFFSET, Outcomes
 from streams.processor.pairs import Clicked, clicked, clicked_of
 from streams.processor.tape import Tape
 from streams.processor.timers import Kind, Timer, Timers
+from streams.processor.turns import Turns
 from streams.processor.validity import Validity
 from streams.settings import Processing
 from streams.state.partition import PartitionState
@@ -24,7 +25,7 @@ class JoinedClicks:
 
     def __init__(
         self, state: PartitionState, outcomes: Outcomes, tape: Tape, timers: Timers, validity: Validity,
-        windows: Processing,
+        turns: Turns, windows: Processing,
     ) -> None:  # fmt: skip
         self.state = state
         self.pool = state.clicks
@@ -32,6 +33,7 @@ class JoinedClicks:
         self.tape = tape
         self.timers = timers
         self.validity = validity
+        self.turns = turns
         self.attribution_window_ms = int(windows.attribution_window_s * 1000)
         self.order_lateness_ms = max(int(windows.order_lateness_s * 1000), validity.final_ms)
         self._of: dict[int, list[tuple[int, int]]] = {}
@@ -157,7 +159,8 @@ class JoinedClicks:
             return  # set for the one that was here before
         if deadline_ms < self._until_ms(click):
             return  # held, or as above: it has a later one
-        self.forget(click)
+        if not self.turns.is_behind(click.user, (deadline_ms, Kind.CLICK, key)):
+            self.forget(click)
 
     def _negative_age(self, click: Clicked) -> tuple[int, float]:
         """At what age it is learned as a negative, and how many clicks it then stands for.

@@ -6,8 +6,8 @@ lateness horizon, with one exception: of several valid clicks that a user makes 
 arrive counts.
 
 A click that is invalid (``streams.processor.validity``) is passed over as if it had never been: its exposure
-may still be clicked, and becomes a negative if it is not. Only an order that was settled before is not looked
-at again: a click that waited behind one of a burst comes too late for it.
+may still be clicked, and becomes a negative if it is not. An order that may be earned by a click that waits
+for such a place is settled once it is known whose the place is.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ from streams.processor.pairs import Clicked, Shown, clicked, clicked_of, shown
 from streams.processor.repeats import Repeat, Repeats
 from streams.processor.tape import NOTHING, Tape
 from streams.processor.timers import Kind, Timers
+from streams.processor.turns import Turns
 from streams.processor.validity import Validity
 from streams.settings import Settings
 from streams.state.partition import PartitionState
@@ -42,12 +43,13 @@ class Joins:
         self.timers = timers
         self.validity = Validity(state, tape, timers, settings)
         self.repeats = Repeats(state)
+        self.turns = Turns(timers)
         windows = settings.processing
         self.lateness_ms = int(windows.lateness_s * 1000)
         self.final_ms = self.validity.final_ms
         self.request_window_ms = int(windows.request_window_s * 1000)
         self.click_window_ms = int(windows.click_window_s * 1000)
-        self.joined = JoinedClicks(state, outcomes, tape, timers, self.validity, windows)
+        self.joined = JoinedClicks(state, outcomes, tape, timers, self.validity, self.turns, windows)
         timers.due[Kind.REQUEST] = self._request_due
         timers.due[Kind.VERDICT] = self._verdict_due
         timers.due[Kind.EXPOSURE] = self._exposure_due
@@ -123,6 +125,25 @@ class Joins:
             repeat = self.repeats.add(click, offset, user, key)
             self.timers.add(self._repeat_until_ms(repeat, now_ms), Kind.REPEAT, repeat.key)
 
+    def awaited(self, user: int, ts_ms: int, deadline_ms: int) -> Clicked | None:
+        """The click whose verdict comes next of those that decide what earns a user's order of a time.
+
+        All verdicts up to the deadline have been given. One on a click after the order may free its place for
+        one before it.
+        """
+        found = []
+        for key in self.repeats.clicks(user):
+            click = clicked(self.state.clicks, key)
+            if click is None or click.ts_ms + self.final_ms <= deadline_ms:
+                continue
+            next_ms = self._next_ms(key, ts_ms)
+            if next_ms is None or ts_ms - next_ms > self.joined.attribution_window_ms:
+                continue
+            last = self.joined.last(user, ts_ms)
+            if last is None or (last.ts_ms, last.key) < (next_ms, key):
+                found.append(click)
+        return min(found, key=lambda click: (click.ts_ms, click.key), default=None)
+
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; the clicks by user are derived anew on the way."""
         state, lateness_ms = self.state, self.lateness_ms
@@ -170,6 +191,20 @@ class Joins:
             place = key, next_.ts_ms, next_.user, next_.offset, next_.origin
             if self._put(*place, shop_id, user_id, now_ms, credited):
                 return
+
+    def _next_ms(self, key: int, before_ms: int) -> int | None:
+        """Time of the click that takes the place of a key when it is free, if it is not after a time."""
+        exposure = shown(self.state.exposures, key)
+        if exposure is None:
+            return None
+        for repeat in self.repeats.waiting(key):
+            if repeat.ts_ms > before_ms:
+                return None
+            delay_ms = repeat.ts_ms - exposure.ts_ms
+            is_inside = 0 <= delay_ms <= self.click_window_ms and not self.validity.timing(delay_ms)
+            if is_inside and not self.validity.is_burst(_clicker(repeat.user, key), repeat.ts_ms):
+                return repeat.ts_ms
+        return None
 
     def _join(self, key: int, shop_id: str, user_id: str, now_ms: int, credited: bool = False) -> bool:
         """A click and its exposure are both here: label the exposure, and open the wait for an order.

@@ -9,7 +9,7 @@ from schemas.events import Purchase, Refund
 from streams.processor.joins import Joins
 from streams.processor.outcomes import Outcomes
 from streams.processor.pairs import Clicked, clicked
-from streams.processor.timers import Kind, Timers
+from streams.processor.timers import Kind, Timer, Timers
 from streams.settings import Processing
 from streams.state.layout import as_field
 from streams.state.partition import PartitionState
@@ -19,9 +19,11 @@ class Orders:
     """The orders and refunds of one partition that are still to have an effect.
 
     An order is settled once every click that can have earned it is here and judged: ``lateness_s`` and the
-    window of ``validity`` after its time. One that was earned is remembered for ``refund_window_s``: a refund
-    takes its revenue back, and once all of it is paid back the label too. It waits as long as an order: which
-    of a click's orders comes first must not depend on whether both are later than they may be.
+    window of ``validity`` after its time; later where a click before it waits for the place of one after it,
+    and then whatever else is due of the user waits, too (``streams.processor.turns``). One that was earned is
+    remembered for ``refund_window_s``: a refund takes its revenue back, and once all of it is paid back the
+    label too. It waits as long as an order: which of a click's orders comes first must not depend on whether
+    both are later than they may be.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Orders:
         self.joins = joins
         self.outcomes = outcomes
         self.timers = timers
+        self.turns = joins.turns
         self.final_ms = joins.validity.final_ms
         self.refund_window_ms = int(settings.refund_window_s * 1000)
         # The changelog's first version has no room for what only refunds need.
@@ -70,17 +73,26 @@ class Orders:
 
     def pending(self) -> Iterator[tuple[int, Kind, int]]:
         """Timers of all rows; those that may not be remembered any longer are dropped."""
+        self.turns.clear()
         for order in list(self.state.purchases):
             if order["settled"] and not self._remembers:
                 self.state.purchases.remove(int(order["key"]))
+                continue
+            timer = self._until_ms(order), Kind.PURCHASE, int(order["key"])
+            click = None if order["settled"] else clicked(self.state.clicks, int(order["click"]))
+            if click is None or click.ts_ms + self.final_ms < self.state.stream_ms:
+                yield timer
             else:
-                yield self._until_ms(order), Kind.PURCHASE, int(order["key"])
+                yield self.turns.restored(int(order["user"]), timer, click.ts_ms + self.final_ms)
         for refund in self.state.refunds:
             yield int(refund["ts_ms"]) + self.final_ms, Kind.REFUND, int(refund["key"])
 
     def _purchase_due(self, key: int, deadline_ms: int) -> None:
         order = self.state.purchases.get(key)
-        if order is None or deadline_ms < self._until_ms(order):
+        if order is None:
+            return
+        until_ms = self._until_ms(order)
+        if deadline_ms < until_ms or self._waits(order, (until_ms, Kind.PURCHASE, key), deadline_ms):
             return
         if order["settled"] or not self._settle(order) or not self._remembers:
             self.state.purchases.remove(key)
@@ -90,7 +102,7 @@ class Orders:
 
     def _refund_due(self, key: int, deadline_ms: int) -> None:
         refund = self.state.refunds.get(key)
-        if refund is None:
+        if refund is None or self.turns.is_behind(int(refund["user"]), (deadline_ms, Kind.REFUND, key)):
             return
         order = self.state.purchases.get(int(refund["order"]))
         if order is not None and not order["settled"]:  # its clock is ahead of the refund's
@@ -99,6 +111,21 @@ class Orders:
         if order is None or not self._take_back(order, refund):
             self.state.counters["unmatched_refunds"] += 1
         self.state.refunds.remove(key)
+
+    def _waits(self, order: np.void, timer: Timer, deadline_ms: int) -> bool:
+        """Whether an order that is due has to wait, for its turn or for a verdict; then it is due again."""
+        user = int(order["user"])
+        if self.turns.is_behind(user, timer):
+            return True
+        if order["settled"]:
+            return False
+        click = self.joins.awaited(user, int(order["ts_ms"]), deadline_ms)
+        if click is None:
+            return False
+        order["click"] = click.key
+        self.state.purchases.touch(timer[2])
+        self.turns.hold(user, timer, click.ts_ms + self.final_ms)
+        return True
 
     def _settle(self, order: np.void) -> bool:
         """Attribute an order to the user's last click before it inside the window; False if there is none."""

@@ -1,7 +1,7 @@
 """Clicks on what the user has clicked already."""
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from models.hashing import stable_key
@@ -21,13 +21,19 @@ class Repeat(NamedTuple):
     """Key of the click in its place."""
 
 
+Place = tuple[int, int, int]
+"""Time, key and user of a repeat."""
+
+
 class Repeats:
     """The repeated clicks of one partition: the next one counts if the one in its place turns out invalid."""
 
     def __init__(self, state: PartitionState) -> None:
         self.pool = state.repeats
-        self._of: dict[int, list[tuple[int, int]]] = {}
-        """By key of the click in their place, time and key of each, sorted."""
+        self._of: dict[int, list[Place]] = {}
+        """By key of the click in their place, sorted."""
+        self._clicks: dict[int, set[int]] = {}
+        """By user, keys of the clicks in their places."""
 
     def __iter__(self) -> Iterator[Repeat]:
         for key in list(self.pool.slot_of):
@@ -42,6 +48,17 @@ class Repeats:
         _, ts_ms, user, offset, click, origin = fields
         return Repeat(ts_ms, key, user, offset, origin, click)
 
+    def clicks(self, user: int) -> Iterable[int]:
+        """Keys of the clicks that a user's repeats wait for."""
+        return self._clicks.get(user, ())
+
+    def waiting(self, click: int) -> Iterator[Repeat]:
+        """Those that wait for the click of a key, the earliest first."""
+        for ts_ms, key, _ in self._of.get(click, ()):
+            repeat = self.get(key)
+            if repeat is not None and (repeat.ts_ms, repeat.click) == (ts_ms, click):
+                yield repeat  # else a second copy of the event has taken its row
+
     def add(self, click: Click, offset: int, user: int, key: int) -> Repeat:
         """A click on what has been clicked; ``key`` is that of the click in its place."""
         repeat = Repeat(click.ts_ms, stable_key(click.event_id, seed=user), user, offset, 0, key)
@@ -50,7 +67,7 @@ class Repeats:
         if is_full:
             self.restore()
         else:
-            insort(self._of.setdefault(key, []), (repeat.ts_ms, repeat.key))
+            self._list(repeat)
         return repeat
 
     def next(self, key: int) -> Repeat | None:
@@ -65,16 +82,23 @@ class Repeats:
     def remove(self, repeat: Repeat) -> None:
         """It waits no longer."""
         self.pool.remove(repeat.key)
-        self._forget(repeat.click, (repeat.ts_ms, repeat.key))
+        self._forget(repeat.click, (repeat.ts_ms, repeat.key, repeat.user))
 
     def restore(self) -> None:
         """Derive anew who waits for whom."""
-        self._of = {}
+        self._of, self._clicks = {}, {}
         for repeat in self:
-            insort(self._of.setdefault(repeat.click, []), (repeat.ts_ms, repeat.key))
+            self._list(repeat)
 
-    def _forget(self, click: int, place: tuple[int, int]) -> None:
-        waiting = self._of[click]
+    def _list(self, repeat: Repeat) -> None:
+        insort(self._of.setdefault(repeat.click, []), (repeat.ts_ms, repeat.key, repeat.user))
+        self._clicks.setdefault(repeat.user, set()).add(repeat.click)
+
+    def _forget(self, click: int, place: Place) -> None:
+        waiting, user = self._of[click], place[2]
         waiting.remove(place)
         if not waiting:
             del self._of[click]
+            self._clicks[user].remove(click)
+            if not self._clicks[user]:
+                del self._clicks[user]

@@ -10,7 +10,7 @@ class Kind(IntEnum):
     """What waits. Due together, a click is judged before its exposure is labelled and its order settled, and
     an order is settled before it is paid back and before its click goes."""
 
-    REQUEST, VERDICT, EXPOSURE, PURCHASE, REFUND, NEGATIVE, CLICK, REPEAT, CLICKER, LINK = range(10)
+    REQUEST, VERDICT, EXPOSURE, TURN, PURCHASE, REFUND, NEGATIVE, CLICK, REPEAT, CLICKER, LINK = range(11)
 
 
 Timer = tuple[int, Kind, int]

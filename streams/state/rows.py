@@ -110,7 +110,7 @@ PURCHASE = np.dtype(
         ("order_id", "U64"),
         ("origin", "u2"),
         ("settled", "u4"),
-        ("click", "i8"),  # key of the one that earned it
+        ("click", "i8"),  # key of the one that earned it; until it is settled, whose verdict it waits for
         ("refunded_micros", "i8"),
     ],
     align=True,

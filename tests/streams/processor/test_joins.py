@@ -1,9 +1,9 @@
-from collections import Counter
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judging import label_changes
 from traffic import T0_MS, TOPICS, arrivals, click, exposure, new_processor, purchase, refund, view
 
 from models.hashing import stable_key
@@ -161,16 +161,6 @@ def settled(story):
             if back_micros == REVENUE_MICROS:
                 turns.append((order.refunded_ms, MAX_KEY, last.number, -1, f"cvr-0-{offset}-retracted"))
     return sorted(outcomes), sorted([*examples, *label_changes(turns)])
-
-
-def label_changes(turns):
-    """Examples of the conversions: the first order of a click gives the label, the last refund takes it."""
-    orders = Counter()
-    for _, _, number, change, example_id in sorted(turns):
-        before = orders[number]
-        orders[number] += change
-        if 0 in (before, orders[number]):
-            yield example_id, change
 
 
 def said(processor):

@@ -20,7 +20,7 @@ from judging import (
     told,
 )
 from msgspec.structs import replace
-from traffic import T0_MS, arrivals, click, exposure, new_processor, purchase, view
+from traffic import T0_MS, arrivals, click, exposure, new_processor, purchase, refund, view
 
 from streams.processor.arrival import Arrival
 from streams.settings import State
@@ -148,6 +148,49 @@ def test_an_order_passes_over_a_credited_click():
         bought.delay_ms,
     )
     assert 1 == labels(examples)["cvr-0-0", 1]
+
+
+HELD_MS = T0_MS + 8000
+"""Of an order between a click on ``x0`` and the click that had come before it and has the place."""
+
+
+def held_up(*orders, is_burst=True):
+    """Events with a click on ``y``, one on ``x0`` at 6 s and one at 12 s that arrives before that."""
+    places = clicks(MAX_CLICKS + 1 if is_burst else 1, first_ms=12_000)
+    exposures = [*(shown(n) for n in range(len(places))), replace(shown(0), event_id="y")]
+    valid = [click(T0_MS + ms, exposure_id=name) for ms, name in ((1000, "y"), (6000, "x0"))]
+    return [*exposures, *places, *valid, *orders]
+
+
+@pytest.mark.parametrize(("is_burst", "earner"), [(True, "x0"), (False, "y")])
+def test_an_order_waits_until_it_is_known_whose_the_place_is(is_burst, earner):
+    """A click that a later one's verdict lets take its place earns the order; if not, the one before does."""
+    # The click on ``y`` is kept no longer than the order waits at least.
+    windows = replace(STRICT.processing, attribution_window_s=7, order_lateness_s=1)
+    events = held_up(purchase(HELD_MS), is_burst=is_burst)
+    _, outcomes, _ = judged(*events, settings=replace(STRICT, processing=windows))
+    earned = [int(o.exposure_id.split("-")[2]) for o in outcomes if o.kind == "purchase"]
+    assert [earner] == [events[offset].event_id for offset in earned]
+
+
+def test_an_order_waits_no_longer_than_for_the_verdict():
+    """It is settled together with the verdict on the click that has the place."""
+    processor, outcomes, _ = judged(*held_up(purchase(HELD_MS)), end_ms=T0_MS + 12_000 + FINAL_MS)
+    assert "purchase" not in {o.kind for o in outcomes}
+    processor.advance(T0_MS + 12_000 + FINAL_MS + 1)
+    assert "purchase" in {o.kind for o in taken(processor)[0]}
+
+
+def test_what_comes_after_an_order_that_waits_has_no_effect_before_it():
+    """The first order of a click gives the label, also to a refund whose clock is ahead of its order's."""
+    first, second = (purchase(HELD_MS + ms, order_id=f"o{ms}") for ms in (0, 4000))
+    paid_back = [refund(HELD_MS + ms, order_id="o0", amount_micros=2_500_000) for ms in (-1000, 1000)]
+    _, outcomes, examples = judged(*held_up(second, *paid_back, first))
+    followed = [(o.kind, o.order_id, o.exposure_id) for o in outcomes if o.revenue_micros]
+    came = [("purchase", "o0"), ("refund", "o0"), ("refund", "o0"), ("purchase", "o4000")]
+    assert [(*each, "views-0-0") for each in came] == followed
+    names = ["cvr-0-3-1", "cvr-0-2-retracted", "cvr-0-0-1"]
+    assert names == [each.example_id for each in examples if each.task == "cvr" and each.label]
 
 
 def test_a_click_on_what_was_never_shown_is_told_after_the_horizon():
