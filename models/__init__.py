@@ -1,1 +1,5 @@
-"""What is learned and decided: kernels, features, policies, evaluation. No Kafka, no I/O, no clock."""
+"""What is learned and decided: kernels, learners, policies. No Kafka, no I/O on data, no clock."""
+
+from models.kernel_cache import use_cache_of_this_code
+
+use_cache_of_this_code()

@@ -13,8 +13,6 @@ came over clicks that have reached the age, so that conversions which cannot hav
 (hazards at risk, as Kaplan and Meier 1958 count them).
 """
 
-from functools import lru_cache
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -49,12 +47,7 @@ def delay_bin(age_ms: int) -> int:
     return number
 
 
-@lru_cache(maxsize=16)
-def _bins(window_ms: int) -> int:
-    """How many bins begin inside a window."""
-    return int(delay_bin(window_ms - 1)) + 1
-
-
+@njit(cache=True)
 def draw_age_ms(ticket: int, window_ms: int) -> tuple[int, int]:
     """At what age a click is learned as a negative, and how many clicks of that bin it stands for.
 
@@ -72,9 +65,9 @@ def draw_age_ms(ticket: int, window_ms: int) -> tuple[int, int]:
     >>> draw_age_ms(ticket=10**18 + 3, window_ms=7 * 86_400_000)
     (6400000, 10)
     """
-    bins = _bins(window_ms)
+    bins = delay_bin(window_ms - 1) + 1  # those that begin inside the window
     part, number = divmod(ticket, bins)
-    start_ms = 1000 * FIRST_S * 2 ** (number - 1) if number else 0
+    start_ms = 1000 * FIRST_S << (number - 1) if number else 0
     end_ms = min(max(2 * start_ms, 1000 * FIRST_S), window_ms) if number < BINS - 1 else window_ms
     return start_ms + part % (end_ms - start_ms), bins
 

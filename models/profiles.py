@@ -114,7 +114,8 @@ def _advance(row: Any, ts_ms: int, day: int) -> None:
 def _add(row: Any, kind: int, ts_ms: int, amount: float) -> None:
     late = np.float64(row.as_of_ms - ts_ms)
     for h in range(len(HALF_LIVES_MS)):
-        row.decayed[kind, h] += amount * 2.0 ** (-late / HALF_LIVES_MS[h])
+        # Most events are the newest of their profile: they need no power, which takes longer than all else.
+        row.decayed[kind, h] += amount * 2.0 ** (-late / HALF_LIVES_MS[h]) if late else amount
 
 
 @njit(cache=True)
@@ -129,7 +130,9 @@ def price_band(price_micros: int) -> int:
 @njit(cache=True)
 def _like(row: Any, ts_ms: int, category: int, price_micros: int, weight: float) -> None:
     """Add to the affinity of a category (0 is unknown) and of a price (0 is unknown)."""
-    weight *= 2.0 ** (-np.float64(row.as_of_ms - ts_ms) / HALF_LIVES_MS[AFFINITY_HALF_LIFE])
+    late = np.float64(row.as_of_ms - ts_ms)
+    if late:
+        weight *= 2.0 ** (-late / HALF_LIVES_MS[AFFINITY_HALF_LIFE])
     if category:
         row.affinity[category % CATEGORY_BUCKETS] += weight
     if price_micros:

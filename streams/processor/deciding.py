@@ -1,20 +1,21 @@
 """From a page view's slot to a decision with its audit record."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
+from msgspec import Struct
 
 from models.catalog import Catalog, Request
 from models.hashing import stable_key
-from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, SHARES, draw
+from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
 from schemas.decisions import Candidates, Decision, DecisionKind
 from schemas.events import Slot, View
 from streams.processor.output import Output, encode, message_key
+from streams.processor.rankings import NO_AD, Ranking, Rankings
 from streams.processor.sites import Site
-from streams.processor.tape import NOTHING, Tape
 from streams.settings import Deciding
 from streams.state.rows import NOBODY
 
@@ -22,7 +23,7 @@ PAUSED_POLICY = "paused-1"
 NO_CONTRIBUTIONS: dict[str, float] = {}
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True, gc=False):
     """A slot whose decision is still to be written."""
 
     decision_id: str
@@ -30,8 +31,6 @@ class Asked(NamedTuple):
     slot: Slot
     user: int
     site: Site
-    ranking: int
-    """Its number on the tape; ``NOTHING`` where a promotion was asked for."""
     contextual: bool
     """Nothing that is known of the user may be used."""
 
@@ -44,57 +43,41 @@ class Asked(NamedTuple):
 class Decider:
     """Makes the decisions of one partition.
 
-    It reads the tape's rankings, catalogue and weights and changes none of them. The draw is seeded by the
-    decision's identity: the same state gives the same decision.
+    It reads rankings, catalogue and weights and changes none of them. The draw is seeded by the decision's
+    identity: the same state gives the same decision.
     """
 
-    def __init__(
-        self, tape: Tape, catalog: Catalog, weights: ServingWeights, output: Output, settings: Deciding
-    ) -> None:
-        self.tape = tape
+    def __init__(self, catalog: Catalog, weights: ServingWeights, output: Output, settings: Deciding) -> None:
         self.catalog = catalog
         self.weights = weights
         self.output = output
         self.settings = settings
-        self._asked: list[Asked] = []
 
-    def asked(
-        self, decision_id: str, view: View, slot: Slot, site: Site, profile: int, request: int, user: int
-    ) -> None:
-        """A slot asks for a decision: note what has to be computed for it.
+    def ticket(self, decision_id: str) -> int:
+        """What is drawn with for a decision."""
+        return stable_key(f"{self.settings.salt}/{decision_id}") % MILLION
 
-        ``profile`` and ``request`` are the rows of the user and of what is known at the request. Without a
-        profile (``NOTHING``) the decision is contextual.
-        """
-        contextual = profile == NOTHING
-        ticket = self._ticket(decision_id) if slot.kind == "ad" else NOTHING
-        key = NOBODY if contextual else user
-        ranking = self.tape.request(profile, view.ts_ms, request, site, slot.position, key, ticket)
-        self._asked.append(Asked(decision_id, view, slot, user, site, ranking, contextual))
-
-    def write(self) -> None:
+    def write(self, asked: Iterable[Asked], rankings: Rankings) -> None:
         """Write the decisions on all that was asked, now that the rankings are known."""
-        for asked in self._asked:
-            if self.catalog.is_paused(asked.view.shop_id):
-                decision = self._paused(asked)
+        ranked = rankings.all()
+        for one in asked:
+            ranking = next(ranked) if one.slot.kind == "ad" else None
+            if self.catalog.is_paused(one.view.shop_id):
+                decision = self._paused(one)
             else:
-                decision = self._promotion(asked) if asked.ranking == NOTHING else self._placement(asked)
-            self.output.decisions.append((message_key(asked.user_id), decision))
-        self._asked.clear()
+                decision = self._promotion(one) if ranking is None else self._placement(one, ranking)
+            self.output.decisions.append((message_key(one.user_id), decision))
 
-    def _placement(self, asked: Asked) -> bytes:
+    def _placement(self, asked: Asked, ranking: Ranking) -> bytes:
         """The ad that was drawn for a slot; ``none`` where no candidate can compete."""
         ids = asked.site.ids
-        ranking = self.tape.ranking(asked.ranking)
-        chosen, competing, p_click, ecpm_micros, reasons, propensity, shares = ranking
-        candidates = Candidates(ids, p_click, ecpm_micros, propensity)
-        rejected = _rejected(ids, reasons) if competing < len(ids) else {}
-        if chosen == NOTHING:
-            return self._decision(asked, "placement", NONE, "", 1.0, POLICY, candidates, rejected)
-        ad = self.catalog.live_ads[asked.site.rows[chosen]]
+        rejected = _rejected(ids, ranking.reasons()) if ranking.competing < len(ids) else {}
+        if ranking.chosen == NO_AD:
+            return self._decision(asked, "placement", NONE, "", 1.0, POLICY, ranking.candidates, rejected)
+        ad = self.catalog.live_ads[asked.site.rows[ranking.chosen]]
         return self._decision(
-            asked, "placement", ad.ad_id, ad.campaign_id, propensity[chosen], POLICY, candidates, rejected,
-            ad.bid_micros, p_click[chosen], sum(shares), dict(zip(SHARES, shares, strict=True)),
+            asked, "placement", ad.ad_id, ad.campaign_id, ranking.propensity, POLICY, ranking.candidates,
+            rejected, ad.bid_micros, ranking.p_click, ranking.logit, ranking.contributions,
         )  # fmt: skip
 
     def _promotion(self, asked: Asked) -> bytes:
@@ -114,7 +97,7 @@ class Decider:
         ]
         ids = [NONE, *(promotion.promotion_id for promotion in running)]
         propensity = [MILLION] + [0] * len(running) if held_out else uniform(len(ids))
-        index = draw(np.array(propensity), self._ticket(asked.decision_id))
+        index = draw(np.array(propensity), self.ticket(asked.decision_id))
         waiting = {promotion.promotion_id for promotion, _ in matching}.difference(ids)
         rejected = {REASONS[OUTSIDE_FLIGHT]: sorted(waiting)} if waiting else {}
         policy = HOLDOUT_POLICY if held_out else PROMOTION_POLICY
@@ -127,7 +110,7 @@ class Decider:
 
     def _paused(self, asked: Asked) -> bytes:
         """The answer of a shop that is paused: ``none`` for certain, and no candidates."""
-        kind: DecisionKind = "promotion" if asked.ranking == NOTHING else "placement"
+        kind: DecisionKind = "placement" if asked.slot.kind == "ad" else "promotion"
         return self._decision(asked, kind, NONE, "", 1.0, PAUSED_POLICY, Candidates([], [], [], []), {})
 
     def _decision(
@@ -144,9 +127,6 @@ class Decider:
                 "contextual" if asked.contextual else "personal",
             )
         )  # fmt: skip
-
-    def _ticket(self, decision_id: str) -> int:
-        return stable_key(f"{self.settings.salt}/{decision_id}") % MILLION
 
 
 def _rejected(ids: list[str], reasons: list[int]) -> dict[str, list[str]]:

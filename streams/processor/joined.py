@@ -1,180 +1,196 @@
 """Clicks that have met their exposure: whose they are, what they may earn, when each is a negative."""
 
-from bisect import bisect_right, insort
-from collections.abc import Iterator
+import numpy as np
+from numba import njit
 
 from models.delays import draw_age_ms
-from models.hashing import stable_key
-from streams.processor.outcomes import NO_OFFSET, Outcomes
-from streams.processor.pairs import Clicked, clicked, clicked_of
-from streams.processor.tape import Tape
-from streams.processor.timers import Kind, Timer, Timers
-from streams.processor.turns import Turns
-from streams.processor.validity import Validity
-from streams.settings import Processing
-from streams.state.partition import PartitionState
-from streams.state.rows import NOBODY, Rows
+from models.hashing import number_key
+from streams.processor import timers
+from streams.processor.records import CVR, NEGATIVE, NO_OFFSET, learn
+from streams.processor.rules import ATTRIBUTION_WINDOW_MS, FINAL_MS, ORDER_LATENESS_MS
+from streams.processor.turns import is_behind
+from streams.processor.validity import is_burst
+from streams.state import chains
+from streams.state.books import CLICKS, CLICKS_OF, END, EVICTED, RULES, STREAM_MS, TIMERS, clicks
+from streams.state.index import ABSENT, find
+from streams.state.rows import NOBODY
+from streams.state.slots import USED, marks_of, remove, touch
 
-MAX_KEY = 2**63 - 1
 LEARNABLE, WAITS = 1, 2
 """Of a click: it has features; it is still to be learned as a negative."""
 
 
-class JoinedClicks:
-    """The joined clicks of one partition, from the join until no order can be theirs any more."""
+@njit(cache=True)
+def add_joined(books, slot):  # type: ignore[no-untyped-def]
+    """A click has met its exposure; it is kept until no order can be its own any more."""
+    click = clicks(books)[slot]
+    if click.user != NOBODY:
+        chains.link(books[CLICKS_OF], books[CLICKS], click.user, slot)
+    timers.add(books[TIMERS], kept_until_ms(books, click), timers.CLICK, click.key)
 
-    def __init__(
-        self, state: PartitionState, outcomes: Outcomes, tape: Tape, timers: Timers, validity: Validity,
-        turns: Turns, windows: Processing,
-    ) -> None:  # fmt: skip
-        self.state = state
-        self.pool = state.clicks
-        self.outcomes = outcomes
-        self.tape = tape
-        self.timers = timers
-        self.validity = validity
-        self.turns = turns
-        self.attribution_window_ms = int(windows.attribution_window_s * 1000)
-        self.order_lateness_ms = max(int(windows.order_lateness_s * 1000), validity.final_ms)
-        self._of: dict[int, list[tuple[int, int]]] = {}
-        """By user, time and key of each, sorted."""
-        timers.due[Kind.NEGATIVE] = self._negative_due
-        timers.due[Kind.CLICK] = self._click_due
 
-    def add(self, click: Clicked) -> None:
-        """A click has met its exposure."""
-        self._list(click)
-        self.timers.add(self._until_ms(click), Kind.CLICK, click.key)
+@njit(cache=True)
+def last_joined(books, user, ts_ms):  # type: ignore[no-untyped-def]
+    """Slot of the user's newest at or before a time and inside the attribution window; ``ABSENT`` if none."""
+    rows = clicks(books)
+    slot = chains.newest(books[CLICKS_OF], user)
+    while slot != ABSENT and rows[slot].ts_ms > ts_ms:
+        slot = chains.older(books[CLICKS_OF], books[CLICKS], user, slot)
+    if slot != ABSENT and ts_ms - rows[slot].ts_ms > books[RULES, ATTRIBUTION_WINDOW_MS]:
+        return ABSENT
+    return slot
 
-    def last(self, user: int, ts_ms: int) -> Clicked | None:
-        """The user's newest at or before a time and inside the attribution window."""
-        clicks = self._of.get(user, [])
-        for click_ms, key in reversed(clicks[: bisect_right(clicks, (ts_ms, MAX_KEY))]):
-            if ts_ms - click_ms > self.attribution_window_ms:
-                break
-            if (click := clicked(self.pool, key)) is not None:  # else it has made room for another
-                return click
-        return None
 
-    def hold(self, click: Clicked, until_ms: int) -> None:
-        """Keep a click beyond its window, for the refunds of an order that it earned."""
-        if until_ms > self._until_ms(click):
-            self.pool.write(click.key, "held_until_ms", until_ms)
-            self.timers.add(until_ms, Kind.CLICK, click.key)
+@njit(cache=True)
+def hold(books, slot, until_ms):  # type: ignore[no-untyped-def]
+    """Keep a click beyond its window, for the refunds of an order that it earned."""
+    click = clicks(books)[slot]
+    if until_ms > kept_until_ms(books, click):
+        click.held_until_ms = until_ms
+        touch(books[CLICKS], slot)
+        timers.add(books[TIMERS], until_ms, timers.CLICK, click.key)
 
-    def forget(self, click: Clicked) -> None:
-        """A click earns nothing any more."""
-        if click.user != NOBODY:
-            clicks = self._of[click.user]
-            clicks.remove((click.ts_ms, click.key))
-            if not clicks:
-                del self._of[click.user]
-        self.pool.remove(click.key)
 
-    def has(self, user: int) -> bool:
-        """Whether there are any of a user."""
-        return user in self._of
+@njit(cache=True)
+def forget(books, slot):  # type: ignore[no-untyped-def]
+    """A joined click earns nothing any more."""
+    unlink_joined(books, slot)
+    remove(books[CLICKS], clicks(books)[slot].key)
 
-    def take(self, user: int, limit: int) -> Rows:
-        """A user's newest that have earned nothing yet: they are another user's from now on.
 
-        Those that have stay, for the refunds of what they earned; and those that look like a burst, where the
-        verdict finds them.
-        """
-        rows = self.pool.rows
-        kept: list[tuple[int, int]] = []
-        taken: list[int] = []
-        for ts_ms, key in reversed(self._of.pop(user, [])):
-            slot = self.pool.slot_of.get(key)
-            if slot is None:  # it has made room for another
-                continue
-            has_earned = rows["converted"][slot] or rows["held_until_ms"][slot]
-            if len(taken) == limit or has_earned or self.validity.is_burst(user, ts_ms):
-                kept.append((ts_ms, key))
-            else:
-                taken.append(slot)
-        clicks = rows[taken]
-        for key in clicks["key"].tolist():
-            self.pool.remove(key)
-        if kept:
-            self._of[user] = kept[::-1]
-        return clicks
+@njit(cache=True)
+def unlink_joined(books, slot):  # type: ignore[no-untyped-def]
+    """A joined click is not its user's for now."""
+    user = clicks(books)[slot].user
+    if user != NOBODY:
+        chains.unlink(books[CLICKS_OF], books[CLICKS], user, slot)
 
-    def receive(self, clicks: Rows, user: int) -> None:
-        """Clicks of another user that are this one's from now on."""
-        for row in clicks:
-            slot = self.pool.add(int(row["key"]))
-            self.pool.rows[slot] = row
-            self.pool.rows["user"][slot] = user
-            click = clicked_of(self.pool.rows[slot])
-            judged_ms = click.ts_ms + self.validity.final_ms
-            if judged_ms >= self.state.stream_ms:
-                self.timers.add(judged_ms, Kind.VERDICT, click.key)
-            self.add(click)
-            if click.learnable == WAITS:
-                self.await_negative(click, self.state.stream_ms)
 
-    def restored(self, click: Clicked) -> Iterator[Timer]:
-        """Timers of a click that has been loaded."""
-        self._list(click)
-        yield self._until_ms(click), Kind.CLICK, click.key
-        if click.learnable == WAITS:
-            yield self._negative_ms(click), Kind.NEGATIVE, click.key
+@njit(cache=True)
+def link_joined(books):  # type: ignore[no-untyped-def]
+    """Derive anew whose clicks are joined."""
+    pool, rows = books[CLICKS], clicks(books)
+    pool[EVICTED] = 0
+    chains.clear(books[CLICKS_OF])
+    marks = marks_of(pool)
+    for slot in range(pool[END]):
+        click = rows[slot]
+        if marks[slot] & USED and click.exposure_offset != NO_OFFSET and click.user != NOBODY:
+            chains.link(books[CLICKS_OF], pool, click.user, slot)
 
-    def clear(self) -> None:
-        """All are about to be loaded anew."""
-        self._of = {}
 
-    def await_negative(self, click: Clicked, now_ms: int) -> None:
-        """Learn a click as a negative when it has reached the age that is drawn for it."""
-        due_ms = self._negative_ms(click)
-        self.pool.write(click.key, "learnable", WAITS)
-        if due_ms < now_ms:
-            self._negative_due(click.key, due_ms)
-        else:
-            self.timers.add(due_ms, Kind.NEGATIVE, click.key)
+@njit(cache=True)
+def has_joined(books, user):  # type: ignore[no-untyped-def]
+    """Whether there are any of a user."""
+    return chains.newest(books[CLICKS_OF], user) != ABSENT
 
-    def _list(self, click: Clicked) -> None:
-        if click.user != NOBODY:
-            insort(self._of.setdefault(click.user, []), (click.ts_ms, click.key))
 
-    def _negative_due(self, key: int, deadline_ms: int) -> None:
-        """A click has reached its age, whatever comes of it."""
-        click = clicked(self.pool, key)
-        if click is None or click.learnable != WAITS:
-            return
-        age_ms, stands_for = self._negative_age(click)
-        if deadline_ms < click.ts_ms + age_ms + self.validity.final_ms:
-            return  # set for another click that had the key
-        self.pool.write(key, "learnable", LEARNABLE)
-        number = self.tape.learn_click(self.pool.slot_of[key])
-        self.outcomes.example(
-            "cvr", f"{self.outcomes.place(click)}-0", click.ts_ms, click.request_offset, number, 0,
-            stands_for, age_ms,
-        )  # fmt: skip
+@njit(cache=True)
+def leave(books, user, limit):  # type: ignore[no-untyped-def]
+    """Remove a user's newest that have earned nothing yet, and list their slots: they are another user's now.
 
-    def _click_due(self, key: int, deadline_ms: int) -> None:
-        click = clicked(self.pool, key)
-        if click is None or click.exposure_offset == NO_OFFSET:
-            return  # set for the one that was here before
-        if deadline_ms < self._until_ms(click):
-            return  # held, or as above: it has a later one
-        if not self.turns.is_behind(click.user, (deadline_ms, Kind.CLICK, key)):
-            self.forget(click)
+    Those that have stay, for the refunds of what they earned; and those that look like a burst, where the
+    verdict finds them.
+    """
+    taken = np.empty(limit, np.int64)
+    found = 0
+    slot = chains.newest(books[CLICKS_OF], user)
+    while slot != ABSENT and found < limit:
+        click, next_ = clicks(books)[slot], chains.older(books[CLICKS_OF], books[CLICKS], user, slot)
+        if not (click.converted or click.held_until_ms or is_burst(books, user, click.ts_ms)):
+            taken[found] = slot
+            found += 1
+        slot = next_
+    for place in range(found):
+        forget(books, taken[place])
+    return taken[:found]
 
-    def _negative_age(self, click: Clicked) -> tuple[int, float]:
-        """At what age it is learned as a negative, and how many clicks it then stands for.
 
-        Told by the click itself, not by its place: it is the same wherever `headrace repartition` moves it. A
-        click that moves with a login before it was learned draws anew.
-        """
-        return draw_age_ms(stable_key(str(click.ts_ms), seed=click.user), self.attribution_window_ms)
+@njit(cache=True)
+def receive(books, slot):  # type: ignore[no-untyped-def]
+    """A click of another user, whose row is in that slot, is its new user's from now on."""
+    click, stream_ms = clicks(books)[slot], books[RULES, STREAM_MS]
+    judged_ms = click.ts_ms + books[RULES, FINAL_MS]
+    if judged_ms >= stream_ms:
+        timers.add(books[TIMERS], judged_ms, timers.VERDICT, click.key)
+    add_joined(books, slot)
+    if click.learnable == WAITS:
+        await_negative(books, slot, stream_ms)
 
-    def _negative_ms(self, click: Clicked) -> int:
-        """When: as much later as orders are settled."""
-        return click.ts_ms + self._negative_age(click)[0] + self.validity.final_ms
 
-    def _until_ms(self, click: Clicked) -> int:
-        """Until when it is kept for the orders that it may earn."""
-        window_ms = self.attribution_window_ms + self.order_lateness_ms
-        return max(click.ts_ms + window_ms, click.held_until_ms)
+@njit(cache=True)
+def restore_joined(books, slot):  # type: ignore[no-untyped-def]
+    """Timers of a click that has been loaded."""
+    click = clicks(books)[slot]
+    timers.add(books[TIMERS], kept_until_ms(books, click), timers.CLICK, click.key)
+    if click.learnable == WAITS:
+        timers.add(books[TIMERS], _negative_ms(books, click), timers.NEGATIVE, click.key)
+
+
+@njit(cache=True)
+def await_negative(books, slot, now_ms):  # type: ignore[no-untyped-def]
+    """Learn a click as a negative when it has reached the age that is drawn for it."""
+    click = clicks(books)[slot]
+    due_ms = _negative_ms(books, click)
+    click.learnable = WAITS
+    touch(books[CLICKS], slot)
+    if due_ms < now_ms:
+        negative_due(books, click.key, due_ms)
+    else:
+        timers.add(books[TIMERS], due_ms, timers.NEGATIVE, click.key)
+
+
+@njit(cache=True)
+def negative_due(books, key, deadline_ms):  # type: ignore[no-untyped-def]
+    """A click has reached its age, whatever comes of it."""
+    slot = find(books[CLICKS], key)
+    if slot == ABSENT:
+        return
+    click = clicks(books)[slot]
+    if click.learnable != WAITS or deadline_ms < _negative_ms(books, click):
+        return  # learned, or set for another click that had the key
+    click.learnable = LEARNABLE
+    touch(books[CLICKS], slot)
+    age_ms, stands_for = _negative_age(books, click)
+    learn(
+        books, CVR, click.origin, click.offset, NEGATIVE, 0, click.ts_ms, click.request_offset, 0,
+        float(stands_for), age_ms, click.buckets,
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def click_due(books, key, deadline_ms):  # type: ignore[no-untyped-def]
+    slot = find(books[CLICKS], key)
+    if slot == ABSENT:
+        return
+    click = clicks(books)[slot]
+    # Else the timer was set for the one that was here before, or the click is held.
+    if (
+        click.exposure_offset != NO_OFFSET
+        and deadline_ms >= kept_until_ms(books, click)
+        and not is_behind(books, click.user, deadline_ms, timers.CLICK, key)
+    ):
+        forget(books, slot)
+
+
+@njit(cache=True)
+def kept_until_ms(books, click):  # type: ignore[no-untyped-def]
+    """Until when it is kept for the orders that it may earn."""
+    window_ms = books[RULES, ATTRIBUTION_WINDOW_MS] + books[RULES, ORDER_LATENESS_MS]
+    return max(click.ts_ms + window_ms, click.held_until_ms)
+
+
+@njit(cache=True)
+def _negative_age(books, click):  # type: ignore[no-untyped-def]
+    """At what age it is learned as a negative, and how many clicks it then stands for.
+
+    Told by the click itself, not by its place: it is the same wherever `headrace repartition` moves it. A
+    click that moves with a login before it was learned draws anew.
+    """
+    return draw_age_ms(number_key(click.ts_ms, click.user), books[RULES, ATTRIBUTION_WINDOW_MS])
+
+
+@njit(cache=True)
+def _negative_ms(books, click):  # type: ignore[no-untyped-def]
+    """When: as much later as orders are settled."""
+    return click.ts_ms + _negative_age(books, click)[0] + books[RULES, FINAL_MS]

@@ -6,377 +6,423 @@ lateness horizon, with one exception: of several valid clicks that a user makes 
 arrive counts.
 
 A click that is invalid (``streams.processor.validity``) is passed over as if it had never been: its exposure
-may still be clicked, and becomes a negative if it is not. An order that may be earned by a click that waits
-for such a place is settled once it is known whose the place is.
+may still be clicked, and becomes a negative if it is not. An order that may be earned by a click that
+waits for such a place is settled once it is known whose the place is.
 """
 
-from collections.abc import Iterator
+from numba import njit
 
-from models.hashing import stable_key
-from schemas.events import Click, Exposure
-from schemas.outcomes import Invalid
-from streams.processor.joined import WAITS, JoinedClicks
-from streams.processor.outcomes import NO_OFFSET, Outcomes
-from streams.processor.pairs import Clicked, Shown, clicked, clicked_of, shown
-from streams.processor.repeats import Repeat, Repeats
-from streams.processor.tape import NOTHING, Tape
-from streams.processor.timers import Kind, Timers
-from streams.processor.turns import Turns
-from streams.processor.validity import Validity
-from streams.settings import Settings
-from streams.state.partition import PartitionState
-from streams.state.rows import NOBODY
+from streams.processor import timers
+from streams.processor.joined import (
+    WAITS,
+    add_joined,
+    await_negative,
+    forget,
+    last_joined,
+    link_joined,
+    unlink_joined,
+)
+from streams.processor.records import (
+    CLICKED,
+    CLICKER_ROW,
+    CREDITED,
+    CREDITED_NEGATIVE,
+    CREDITED_POSITIVE,
+    CTR,
+    CVR,
+    EVENT,
+    EXPOSED,
+    NEGATIVE,
+    NO_DECISION,
+    NO_EXPOSURE,
+    NO_OFFSET,
+    POSITIVE,
+    RATE,
+    REPEATED,
+    UNKNOWN,
+    VALID,
+    followed,
+    learn,
+    tell,
+    unfounded,
+)
+from streams.processor.repeats import add_repeat, first_repeat, next_repeat, remove_repeat
+from streams.processor.rules import (
+    ATTRIBUTION_WINDOW_MS,
+    CLICK_WINDOW_MS,
+    FINAL_MS,
+    JUDGES,
+    LATENESS_MS,
+    REQUEST_WINDOW_MS,
+    UNMATCHED_CLICKS,
+    UNMATCHED_EXPOSURES,
+    count,
+    count_invalid,
+)
+from streams.processor.validity import clicker_of, count_click, is_burst, row_of_clicker, timing, verdict
+from streams.state.books import (
+    CLICKS,
+    COUNT,
+    END,
+    EVICTED,
+    EXPOSURES,
+    REPEATS,
+    REQUESTS,
+    RULES,
+    STREAM_MS,
+    TIMERS,
+    clicks,
+    exposures,
+    repeats,
+    requests,
+)
+from streams.state.index import ABSENT, find
+from streams.state.slots import USED, marks_of, put, remove, touch
 
-UNKNOWN = "", ""
-"""Shop and user of a click, where the row that says so has made room for another."""
+NO_NEXT = -1
 
 
-class Joins:
-    """The pending requests, exposures and clicks of one partition, and what becomes of them."""
+@njit(cache=True)
+def requested(books, key, ts_ms, user):  # type: ignore[no-untyped-def]
+    """A decision was asked for: a row for what was known then, for the exposure that may follow."""
+    slot = put(books[REQUESTS], key)
+    row = requests(books)[slot]
+    row.ts_ms, row.user = ts_ms, user
+    due_ms = ts_ms + books[RULES, REQUEST_WINDOW_MS] + books[RULES, LATENESS_MS]
+    timers.add(books[TIMERS], due_ms, timers.REQUEST, key)
+    return slot
 
-    def __init__(
-        self, state: PartitionState, outcomes: Outcomes, tape: Tape, timers: Timers, settings: Settings
-    ) -> None:
-        self.state = state
-        self.outcomes = outcomes
-        self.tape = tape
-        self.timers = timers
-        self.validity = Validity(state, tape, timers, settings)
-        self.repeats = Repeats(state)
-        self.turns = Turns(timers)
-        windows = settings.processing
-        self.lateness_ms = int(windows.lateness_s * 1000)
-        self.final_ms = self.validity.final_ms
-        self.request_window_ms = int(windows.request_window_s * 1000)
-        self.click_window_ms = int(windows.click_window_s * 1000)
-        self.joined = JoinedClicks(state, outcomes, tape, timers, self.validity, self.turns, windows)
-        timers.due[Kind.REQUEST] = self._request_due
-        timers.due[Kind.VERDICT] = self._verdict_due
-        timers.due[Kind.EXPOSURE] = self._exposure_due
-        timers.due[Kind.REPEAT] = self._repeat_due
 
-    def requested(self, decision_id: str, ts_ms: int, user: int) -> int:
-        """A decision was asked for: a row for what was known then, for the exposure that may follow."""
-        key = stable_key(decision_id)
-        slot = self.state.requests.put(key, ts_ms, user, b"")
-        self.timers.add(ts_ms + self.request_window_ms + self.lateness_ms, Kind.REQUEST, key)
+@njit(cache=True)
+def request_of(books, decision, ts_ms, user):  # type: ignore[no-untyped-def]
+    """Row of our decision; ``ABSENT`` if there was no such one for this user in the window."""
+    slot = find(books[REQUESTS], decision)
+    if slot == ABSENT:
         return slot
-
-    def request_of(self, exposure: Exposure, user: int) -> int:
-        """Row of our decision; ``NOTHING`` if there was no such one for this user in the window."""
-        key = stable_key(exposure.decision_id)
-        request = self.state.requests.fields(key)
-        if request is None:
-            return NOTHING
-        _, ts_ms, requester, _ = request
-        if requester != user or exposure.ts_ms > ts_ms + self.request_window_ms:
-            return NOTHING
-        return self.state.requests.slot_of[key]
-
-    def unmatched(self, exposure: Exposure, offset: int, user: int) -> None:
-        """There is no such decision of ours: it is forged, or the exposure has come before."""
-        self.state.counters["unmatched_exposures"] += 1
-        if self.validity.active:
-            key = _join_key(user, exposure.decision_id, "")
-            reason: Invalid = "repeated" if key in self.state.exposures.slot_of else "no_decision"
-            self.validity.count(reason)
-            self.outcomes.exposed(exposure, offset, _id(user, exposure.user_id), reason)
-
-    def exposed(self, exposure: Exposure, offset: int, user: int, learnable: bool) -> tuple[int, int]:
-        """An ad or promotion was shown; returns its key and its row.
-
-        ``learnable`` says that it has features: once they are noted, ``meet`` may join it.
-        """
-        decision_id = exposure.decision_id
-        key = _join_key(user, decision_id, exposure.event_id)
-        request_offset, request_slot, request_origin = NO_OFFSET, 0, 0
-        if decision_id:
-            # The decision is one of ours, so its identity is ``views-<partition>-<offset>-<slot>[-nobody]``.
-            _, place, offset_of_request, index = decision_id.split("-")[:4]
-            request_offset, request_slot = int(offset_of_request), int(index)
-            request_origin = 0 if int(place) == self.outcomes.partition else int(place) + 1
-        slot = self.state.exposures.put(
-            key, exposure.ts_ms, user, offset, request_offset, request_slot, False,
-            stable_key(exposure.ad_id or exposure.promotion_id), bool(exposure.ad_id), learnable, b"", 0,
-            request_origin,
-        )  # fmt: skip
-        self.timers.add(exposure.ts_ms + self.click_window_ms + self.final_ms, Kind.EXPOSURE, key)
-        self.outcomes.exposed(exposure, offset, _id(user, exposure.user_id))
-        return key, slot
-
-    def meet(self, key: int, exposure: Exposure) -> None:
-        """Now that an exposure's features are noted, drop its request, and join a click that came first."""
-        if exposure.decision_id:
-            self.state.requests.remove(stable_key(exposure.decision_id))
-        click = clicked(self.state.clicks, key)
-        if click is not None:
-            now_ms, user_id = self.state.stream_ms, _id(click.user, exposure.user_id)
-            if not self._join(key, exposure.shop_id, user_id, now_ms):
-                self._let_next(key, exposure.shop_id, user_id, now_ms)
-
-    def clicked(self, click: Click, offset: int, user: int) -> None:
-        """An ad or promotion was clicked; the exposure may be still to come."""
-        key = _join_key(user, click.decision_id, click.exposure_id)
-        now_ms, user_id = self.state.stream_ms, _id(user, click.user_id)
-        self.validity.clicked(click, user, user_id, _clicker(user, key))
-        if key not in self.state.clicks.slot_of:
-            self._put(key, click.ts_ms, user, offset, 0, click.shop_id, user_id, now_ms)
-        elif self.validity.active:
-            repeat = self.repeats.add(click, offset, user, key)
-            self.timers.add(self._repeat_until_ms(repeat, now_ms), Kind.REPEAT, repeat.key)
-
-    def awaited(self, user: int, ts_ms: int, deadline_ms: int) -> Clicked | None:
-        """The click whose verdict comes next of those that decide what earns a user's order of a time.
-
-        All verdicts up to the deadline have been given. One on a click after the order may free its place for
-        one before it.
-        """
-        found = []
-        for key in self.repeats.clicks(user):
-            click = clicked(self.state.clicks, key)
-            if click is None or click.ts_ms + self.final_ms <= deadline_ms:
-                continue
-            next_ms = self._next_ms(key, ts_ms)
-            if next_ms is None or ts_ms - next_ms > self.joined.attribution_window_ms:
-                continue
-            last = self.joined.last(user, ts_ms)
-            if last is None or (last.ts_ms, last.key) < (next_ms, key):
-                found.append(click)
-        return min(found, key=lambda click: (click.ts_ms, click.key), default=None)
-
-    def pending(self) -> Iterator[tuple[int, Kind, int]]:
-        """Timers of all rows; the clicks by user are derived anew on the way."""
-        state, lateness_ms = self.state, self.lateness_ms
-        for row in state.requests:
-            yield int(row["ts_ms"]) + self.request_window_ms + lateness_ms, Kind.REQUEST, int(row["key"])
-        for row in state.exposures:
-            yield int(row["ts_ms"]) + self.click_window_ms + self.final_ms, Kind.EXPOSURE, int(row["key"])
-        self.joined.clear()
-        for row in state.clicks:
-            ts_ms, key = int(row["ts_ms"]), int(row["key"])
-            is_joined = row["exposure_offset"] != NO_OFFSET
-            if not is_joined or ts_ms + self.final_ms >= state.stream_ms:  # else there was a verdict
-                yield ts_ms + self.final_ms, Kind.VERDICT, key
-            if is_joined:
-                yield from self.joined.restored(clicked_of(row))
-        self.repeats.restore()
-        for repeat in self.repeats:
-            if self.validity.active:
-                yield self._repeat_until_ms(repeat, state.stream_ms), Kind.REPEAT, repeat.key
-            else:
-                self.repeats.remove(repeat)
-        yield from self.validity.pending()
-
-    def _put(
-        self, key: int, ts_ms: int, user: int, offset: int, origin: int, shop_id: str, user_id: str,
-        now_ms: int, credited: bool = False,
-    ) -> bool:  # fmt: skip
-        """Let a click wait for its exposure, or join it; False where it cannot count any more."""
-        click = Clicked(
-            key, ts_ms, user, offset, NO_OFFSET, NO_OFFSET, 0, False, 0, False, 0, b"", origin, 0, 0, 0
-        )
-        self.state.clicks.put(*click)
-        if ts_ms + self.final_ms >= now_ms:
-            self.timers.add(ts_ms + self.final_ms, Kind.VERDICT, key)
-        if key in self.state.exposures.slot_of:
-            return self._join(key, shop_id, user_id, now_ms, credited)
-        if ts_ms + self.final_ms >= now_ms:
-            return True
-        self._lose(click, shop_id, user_id)
-        return False
-
-    def _let_next(self, key: int, shop_id: str, user_id: str, now_ms: int, credited: bool = False) -> None:
-        """The place of a click is free: the user's next click on the same may take it."""
-        while (next_ := self.repeats.next(key)) is not None:
-            place = key, next_.ts_ms, next_.user, next_.offset, next_.origin
-            if self._put(*place, shop_id, user_id, now_ms, credited):
-                return
-
-    def _next_ms(self, key: int, before_ms: int) -> int | None:
-        """Time of the click that takes the place of a key when it is free, if it is not after a time."""
-        exposure = shown(self.state.exposures, key)
-        if exposure is None:
-            return None
-        for repeat in self.repeats.waiting(key):
-            if repeat.ts_ms > before_ms:
-                return None
-            delay_ms = repeat.ts_ms - exposure.ts_ms
-            is_inside = 0 <= delay_ms <= self.click_window_ms and not self.validity.timing(delay_ms)
-            if is_inside and not self.validity.is_burst(_clicker(repeat.user, key), repeat.ts_ms):
-                return repeat.ts_ms
-        return None
-
-    def _join(self, key: int, shop_id: str, user_id: str, now_ms: int, credited: bool = False) -> bool:
-        """A click and its exposure are both here: label the exposure, and open the wait for an order.
-
-        False where the click is outside the window or known to be invalid; then it is gone. Its rate is
-        looked at only if it is known for good, or the click has the place of one that was ``credited``.
-        """
-        state, outcomes = self.state, self.outcomes
-        exposure, found = shown(state.exposures, key), clicked(state.clicks, key)
-        assert exposure is not None
-        assert found is not None
-        ts_ms, user = found.ts_ms, found.user
-        delay_ms = ts_ms - exposure.ts_ms
-        invalid: Invalid = self.validity.timing(delay_ms)
-        if not invalid and not 0 <= delay_ms <= self.click_window_ms:
-            # Outside the window it must not stand in the way of a click inside it.
-            self._lose(found, shop_id, user_id)
-            return False
-        click = Clicked(
-            key, ts_ms, user, found.offset, exposure.offset, exposure.request_offset, exposure.request_slot,
-            exposure.is_ad, exposure.shown, exposure.learnable, found.converted, found.buckets, found.origin,
-            exposure.origin, exposure.request_origin, found.held_until_ms,
-        )  # fmt: skip
-        if not invalid:
-            clicker = _clicker(user, key)
-            if exposure.clicked % 2 and self.validity.active:
-                invalid = "repeated"  # the click that counts went with its user, or has made room for another
-            elif ts_ms + self.final_ms < now_ms:
-                invalid = self.validity.verdict(user, clicker, ts_ms)
-            elif credited and self.validity.is_burst(clicker, ts_ms):
-                invalid = "rate"
-        outcomes.followed(
-            "click", f"clicks-{outcomes.place(click)}", ts_ms, shop_id, user_id, click, delay_ms,
-            invalid=invalid,
-        )  # fmt: skip
-        if invalid:
-            self.validity.count(invalid)
-            state.clicks.remove(key)
-            return False
-        click_slot, exposure_slot = state.clicks.put(*click), state.exposures.slot_of[key]
-        self.tape.join(exposure_slot, click_slot)
-        self.joined.add(click)
-        if exposure.learnable:
-            features = self.tape.learn_exposure(exposure_slot)
-            label = self._label(exposure)
-            outcomes.example("ctr", label, exposure.ts_ms, exposure.request_offset, features, 1)
-            self.joined.await_negative(click, now_ms)
-        state.exposures.write(key, "clicked", exposure.clicked + 1 - exposure.clicked % 2)
-        return True
-
-    def _credit(self, click: Clicked, shop_id: str, user_id: str, invalid: Invalid) -> None:
-        """A click that has counted turns out to be invalid: take back what followed from it."""
-        key, ts_ms, click_at = click.key, click.ts_ms, self.outcomes.place(click)
-        exposure = shown(self.state.exposures, key)  # None where it has made room for another
-        exposed_ms = ts_ms if exposure is None else exposure.ts_ms
-        self.validity.count(invalid)
-        cause, delay_ms = f"clicks-{click_at}", ts_ms - exposed_ms
-        self.outcomes.followed("credit", cause, ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid)
-        if click.learnable:
-            features = self.tape.learn_click(self.state.clicks.slot_of[key])
-            shown_at = f"{self.outcomes.partition_of(click.exposure_origin)}-{click.exposure_offset}"
-            label = f"{shown_at}-1" if exposure is None else self._label(exposure)
-            self.outcomes.example(
-                "ctr", f"{label}-credited", exposed_ms, click.request_offset, features, 1, weight=-1.0
-            )
-            if click.learnable != WAITS:  # the release before learned it at once
-                self.outcomes.example(
-                    "cvr", f"{click_at}-0-credited", ts_ms, click.request_offset, features, 0, weight=-1.0
-                )
-        if exposure is not None:
-            self.state.exposures.write(key, "clicked", exposure.clicked + 1)
-        self.joined.forget(click)
-
-    def _label(self, exposure: Shown) -> str:
-        """What names the positive example of an exposure; after a credit it is another one."""
-        credits = exposure.clicked // 2
-        return f"{self.outcomes.place(exposure)}-1" + (f"-{credits}" if credits else "")
-
-    def _lose(self, click: Clicked, shop_id: str, user_id: str) -> None:
-        """What a click names was not shown in the window before it.
-
-        The outcome is the same whether an exposure outside the window is still known or not.
-        """
-        self.state.counters["unmatched_clicks"] += 1
-        if self.validity.active:
-            self.validity.count("no_exposure")
-            self.outcomes.unfounded(
-                f"clicks-{self.outcomes.place(click)}", click.ts_ms, shop_id, user_id, "no_exposure"
-            )
-        self.state.clicks.remove(click.key)
-
-    def _request_due(self, key: int, deadline_ms: int) -> None:
-        self.state.requests.remove(key)
-
-    def _exposure_due(self, key: int, deadline_ms: int) -> None:
-        exposure = self.state.exposures.fields(key)
-        if exposure is not None:
-            _, ts_ms, _, offset, request_offset, _, clicked, _, _, learnable, _, origin, _ = exposure
-            if learnable and not clicked % 2:
-                place = f"{self.outcomes.partition_of(origin)}-{offset}-0"
-                if self.outcomes.keeps_negative(place):
-                    number = self.tape.learn_exposure(self.state.exposures.slot_of[key])
-                    weight = self.outcomes.negative_weight
-                    self.outcomes.example("ctr", place, ts_ms, request_offset, number, 0, weight)
-            self.state.exposures.remove(key)
-
-    def _verdict_due(self, key: int, deadline_ms: int) -> None:
-        click = clicked(self.state.clicks, key)
-        if click is None or deadline_ms != click.ts_ms + self.final_ms:
-            return  # it has gone, and perhaps another has its place
-        is_joined = click.exposure_offset != NO_OFFSET
-        clicker = _clicker(click.user, key)
-        invalid = self.validity.verdict(click.user, clicker, click.ts_ms) if is_joined else "no_exposure"
-        if not invalid:
-            return
-        who = self.validity.who(clicker, click.ts_ms) or UNKNOWN
-        if is_joined:
-            self._credit(click, *who, invalid)
-        else:
-            self._lose(click, *who)
-        self._let_next(key, *who, deadline_ms, credited=True)
-
-    def _repeat_due(self, key: int, deadline_ms: int) -> None:
-        repeat = self.repeats.get(key)
-        if repeat is None:
-            return
-        click = clicked(self.state.clicks, repeat.click)
-        clicker = _clicker(repeat.user, repeat.click)
-        is_burst = self.validity.is_burst(clicker, repeat.ts_ms)
-        if click is not None and not is_burst and click.ts_ms + self.final_ms > deadline_ms:
-            self.timers.add(click.ts_ms + self.final_ms, Kind.REPEAT, key)
-            return
-        who = self.validity.who(clicker, repeat.ts_ms)
-        if who is None and click is not None:
-            who = self.validity.who(clicker, click.ts_ms)
-        shop_id, user_id = who or UNKNOWN
-        cause = f"clicks-{self.outcomes.partition_of(repeat.origin)}-{repeat.offset}"
-        invalid: Invalid = "rate" if is_burst else "repeated"
-        self.validity.count(invalid)
-        if click is None or click.exposure_offset == NO_OFFSET:
-            self.outcomes.unfounded(cause, repeat.ts_ms, shop_id, user_id, invalid)
-        else:
-            exposure = shown(self.state.exposures, repeat.click)
-            delay_ms = 0 if exposure is None else repeat.ts_ms - exposure.ts_ms
-            self.outcomes.followed(
-                "click", cause, repeat.ts_ms, shop_id, user_id, click, delay_ms, invalid=invalid
-            )
-        self.repeats.remove(repeat)
-
-    def _repeat_until_ms(self, repeat: Repeat, now_ms: int) -> int:
-        """When a repeated click is looked at: once its rate is known, then once its place is settled."""
-        final_ms = repeat.ts_ms + self.final_ms
-        click = clicked(self.state.clicks, repeat.click)
-        if click is None or final_ms >= now_ms:
-            return final_ms
-        return max(final_ms, click.ts_ms + self.final_ms)
+    row = requests(books)[slot]
+    if row.user != user or ts_ms > row.ts_ms + books[RULES, REQUEST_WINDOW_MS]:
+        return ABSENT
+    return slot
 
 
-def _id(user: int, user_id: str) -> str:
-    """Of a user, as records have it; empty of nobody."""
-    return "" if user == NOBODY else user_id
+@njit(cache=True)
+def unmatched(books, key, event):  # type: ignore[no-untyped-def]
+    """There is no such decision of ours: it is forged, or the exposure has come before."""
+    count(books, UNMATCHED_EXPOSURES)
+    if books[RULES, JUDGES]:
+        invalid = NO_DECISION if find(books[EXPOSURES], key) == ABSENT else REPEATED
+        count_invalid(books, invalid)
+        tell(books, EXPOSED, event, invalid)
 
 
-def _clicker(user: int, key: int) -> int:
-    """Whose clicks are counted together: a user's; of nobody, those on the same decision."""
-    return key if user == NOBODY else user
+@njit(cache=True)
+def exposed(books, key, ts_ms, offset, user, shown, is_ad, learnable, event):  # type: ignore[no-untyped-def]
+    """An ad or promotion was shown; returns its row, where what it was requested by and its features are due.
 
-
-def _join_key(user: int, decision_id: str, exposure_id: str) -> int:
-    """Key under which a user's click meets the exposure: of our decision, or of another system's choice.
-
-    With the user in it, nobody else's click can take the place of the user's; of nobody's decision the
-    identity alone counts.
+    Once they are there ``meet`` may join it.
     """
-    return stable_key(f"own/{decision_id}" if decision_id else f"foreign/{exposure_id}", seed=user)
+    slot = put(books[EXPOSURES], key)
+    row = exposures(books)[slot]
+    row.ts_ms, row.user, row.offset, row.request_offset = ts_ms, user, offset, NO_OFFSET
+    row.shown, row.is_ad, row.learnable = shown, is_ad, learnable
+    due_ms = ts_ms + books[RULES, CLICK_WINDOW_MS] + books[RULES, FINAL_MS]
+    timers.add(books[TIMERS], due_ms, timers.EXPOSURE, key)
+    tell(books, EXPOSED, event, VALID)
+    return slot
+
+
+@njit(cache=True)
+def meet(books, key, event):  # type: ignore[no-untyped-def]
+    """Now that an exposure has its features, join a click that came first."""
+    if find(books[CLICKS], key) != ABSENT:
+        now_ms = books[RULES, STREAM_MS]
+        if not _join(books, key, EVENT, event, now_ms, False):
+            _let_next(books, key, EVENT, event, now_ms, False)
+
+
+@njit(cache=True)
+def clicked(books, key, ts_ms, offset, user, event_key, event):  # type: ignore[no-untyped-def]
+    """An ad or promotion was clicked; the exposure may be still to come."""
+    now_ms = books[RULES, STREAM_MS]
+    count_click(books, clicker_of(user, key), user, ts_ms, event)
+    if find(books[CLICKS], key) == ABSENT:
+        _put(books, key, ts_ms, user, offset, 0, EVENT, event, now_ms, False)
+    elif books[RULES, JUDGES]:
+        slot = add_repeat(books, event_key, ts_ms, user, offset, key)
+        due_ms = repeat_until_ms(books, repeats(books)[slot], now_ms)
+        timers.add(books[TIMERS], due_ms, timers.REPEAT, event_key)
+
+
+@njit(cache=True)
+def awaited(books, user, ts_ms, deadline_ms):  # type: ignore[no-untyped-def]
+    """The click whose verdict comes next of those that decide what earns a user's order of a time: its slot.
+
+    All verdicts up to the deadline have been given. One on a click after the order may free its place for one
+    before it. ``ABSENT`` where there is none to wait for.
+    """
+    pool, rows, found = books[REPEATS], repeats(books), ABSENT
+    if not pool[COUNT]:
+        return found
+    marks, last = marks_of(pool), last_joined(books, user, ts_ms)
+    for repeat in range(pool[END]):
+        if not marks[repeat] & USED or rows[repeat].user != user:
+            continue
+        key = rows[repeat].click
+        slot = find(books[CLICKS], key)
+        if slot == ABSENT or first_repeat(books, key) != repeat:
+            continue
+        click = clicks(books)[slot]
+        if click.ts_ms + books[RULES, FINAL_MS] <= deadline_ms:
+            continue
+        next_ms = _next_ms(books, key, ts_ms)
+        if next_ms == NO_NEXT or ts_ms - next_ms > books[RULES, ATTRIBUTION_WINDOW_MS]:
+            continue
+        if last != ABSENT and not is_older(clicks(books)[last], next_ms, key):
+            continue
+        if found == ABSENT or not is_older(clicks(books)[found], click.ts_ms, click.key):
+            found = slot
+    return found
+
+
+@njit(cache=True)
+def is_older(click, ts_ms, key):  # type: ignore[no-untyped-def]
+    """Whether a click is before one of that time and key."""
+    return click.ts_ms < ts_ms or (click.ts_ms == ts_ms and click.key < key)
+
+
+@njit(cache=True)
+def request_due(books, key):  # type: ignore[no-untyped-def]
+    remove(books[REQUESTS], key)
+
+
+@njit(cache=True)
+def exposure_due(books, key):  # type: ignore[no-untyped-def]
+    slot = find(books[EXPOSURES], key)
+    if slot == ABSENT:
+        return
+    row = exposures(books)[slot]
+    if row.learnable and not row.clicked % 2:
+        learn(
+            books,
+            CTR,
+            row.origin,
+            row.offset,
+            NEGATIVE,
+            0,
+            row.ts_ms,
+            row.request_offset,
+            0,
+            1.0,
+            0,
+            row.buckets,
+        )
+    remove(books[EXPOSURES], key)
+
+
+@njit(cache=True)
+def verdict_due(books, key, deadline_ms):  # type: ignore[no-untyped-def]
+    slot = find(books[CLICKS], key)
+    if slot == ABSENT:
+        return
+    click = clicks(books)[slot]
+    if deadline_ms != click.ts_ms + books[RULES, FINAL_MS]:
+        return  # it has gone, and another has its place
+    is_joined = click.exposure_offset != NO_OFFSET
+    clicker = clicker_of(click.user, key)
+    invalid = verdict(books, click.user, clicker, click.ts_ms) if is_joined else NO_EXPOSURE
+    if invalid == VALID:
+        return
+    at = row_of_clicker(books, clicker, click.ts_ms)
+    who = UNKNOWN if at == ABSENT else CLICKER_ROW
+    if is_joined:
+        _credit(books, slot, who, at, invalid)
+    else:
+        _lose(books, slot, who, at)
+    _let_next(books, key, who, at, deadline_ms, True)
+
+
+@njit(cache=True)
+def repeat_due(books, key, deadline_ms):  # type: ignore[no-untyped-def]
+    slot = find(books[REPEATS], key)
+    if slot == ABSENT:
+        return
+    repeat = repeats(books)[slot]
+    found = find(books[CLICKS], repeat.click)
+    clicker = clicker_of(repeat.user, repeat.click)
+    in_burst = is_burst(books, clicker, repeat.ts_ms)
+    if found != ABSENT and not in_burst:
+        judged_ms = clicks(books)[found].ts_ms + books[RULES, FINAL_MS]
+        if judged_ms > deadline_ms:
+            timers.add(books[TIMERS], judged_ms, timers.REPEAT, key)
+            return
+    at = row_of_clicker(books, clicker, repeat.ts_ms)
+    if at == ABSENT and found != ABSENT:
+        at = row_of_clicker(books, clicker, clicks(books)[found].ts_ms)
+    who = UNKNOWN if at == ABSENT else CLICKER_ROW
+    invalid = RATE if in_burst else REPEATED
+    count_invalid(books, invalid)
+    if found == ABSENT or clicks(books)[found].exposure_offset == NO_OFFSET:
+        unfounded(books, repeat.origin, repeat.offset, repeat.ts_ms, repeat.user, who, at, invalid)
+    else:
+        exposure = find(books[EXPOSURES], repeat.click)
+        delay_ms = 0 if exposure == ABSENT else repeat.ts_ms - exposures(books)[exposure].ts_ms
+        followed(
+            books, CLICKED, repeat.origin, repeat.offset, repeat.ts_ms, who, at, clicks(books)[found],
+            delay_ms, 0, invalid,
+        )  # fmt: skip
+    remove_repeat(books, slot)
+
+
+@njit(cache=True)
+def _put(books, key, ts_ms, user, offset, origin, who, at, now_ms, credited):  # type: ignore[no-untyped-def]
+    """Let a click wait for its exposure, or join it; False where it cannot count any more."""
+    pool = books[CLICKS]
+    slot = put(pool, key)
+    row = clicks(books)[slot]
+    row.ts_ms, row.user, row.offset, row.origin = ts_ms, user, offset, origin
+    row.exposure_offset = row.request_offset = NO_OFFSET
+    if pool[EVICTED]:
+        link_joined(books)
+    judged_ms = ts_ms + books[RULES, FINAL_MS]
+    if judged_ms >= now_ms:
+        timers.add(books[TIMERS], judged_ms, timers.VERDICT, key)
+    if find(books[EXPOSURES], key) != ABSENT:
+        return _join(books, key, who, at, now_ms, credited)
+    if judged_ms >= now_ms:
+        return True
+    _lose(books, slot, who, at)
+    return False
+
+
+@njit(cache=True)
+def _let_next(books, key, who, at, now_ms, credited):  # type: ignore[no-untyped-def]
+    """The place of a click is free: the user's next click on the same may take it."""
+    while True:
+        slot = first_repeat(books, key)
+        if slot == ABSENT:
+            return
+        repeat = repeats(books)[slot]
+        remove_repeat(books, slot)
+        if _put(
+            books, key, repeat.ts_ms, repeat.user, repeat.offset, repeat.origin, who, at, now_ms, credited
+        ):
+            return
+
+
+@njit(cache=True)
+def _next_ms(books, key, before_ms):  # type: ignore[no-untyped-def]
+    """Time of the click that takes the place of a key when it is free; ``NO_NEXT`` if it is after a time."""
+    exposure_slot = find(books[EXPOSURES], key)
+    if exposure_slot == ABSENT:
+        return NO_NEXT
+    exposed_ms = exposures(books)[exposure_slot].ts_ms
+    slot = first_repeat(books, key)
+    while slot != ABSENT:
+        repeat = repeats(books)[slot]
+        if repeat.ts_ms > before_ms:
+            return NO_NEXT
+        delay_ms = repeat.ts_ms - exposed_ms
+        is_inside = 0 <= delay_ms <= books[RULES, CLICK_WINDOW_MS] and timing(books, delay_ms) == VALID
+        if is_inside and not is_burst(books, clicker_of(repeat.user, key), repeat.ts_ms):
+            return repeat.ts_ms
+        slot = next_repeat(books, slot)
+    return NO_NEXT
+
+
+@njit(cache=True)
+def _join(books, key, who, at, now_ms, credited):  # type: ignore[no-untyped-def]
+    """A click and its exposure are both here: label the exposure, and open the wait for an order.
+
+    False where the click is outside the window or known to be invalid; then it is gone. Its rate is looked at
+    only if it is known for good, or the click has the place of one that was ``credited``.
+    """
+    exposure_slot, slot = find(books[EXPOSURES], key), find(books[CLICKS], key)
+    exposure, click = exposures(books)[exposure_slot], clicks(books)[slot]
+    if click.exposure_offset != NO_OFFSET:  # by one with the same id, whose id has been forgotten since
+        unlink_joined(books, slot)
+    delay_ms = click.ts_ms - exposure.ts_ms
+    invalid = timing(books, delay_ms)
+    if invalid == VALID and not 0 <= delay_ms <= books[RULES, CLICK_WINDOW_MS]:
+        # Outside the window it must not stand in the way of a click inside it.
+        _lose(books, slot, who, at)
+        return False
+    click.exposure_offset, click.exposure_origin = exposure.offset, exposure.origin
+    click.request_offset, click.request_slot = exposure.request_offset, exposure.request_slot
+    click.request_origin = exposure.request_origin
+    click.is_ad, click.shown, click.learnable = exposure.is_ad, exposure.shown, exposure.learnable
+    if invalid == VALID:
+        clicker = clicker_of(click.user, key)
+        if exposure.clicked % 2 and books[RULES, JUDGES]:
+            invalid = REPEATED  # the click that counts went with its user, or has made room for another
+        elif click.ts_ms + books[RULES, FINAL_MS] < now_ms:
+            invalid = verdict(books, click.user, clicker, click.ts_ms)
+        elif credited and is_burst(books, clicker, click.ts_ms):
+            invalid = RATE
+    followed(books, CLICKED, click.origin, click.offset, click.ts_ms, who, at, click, delay_ms, 0, invalid)
+    if invalid != VALID:
+        count_invalid(books, invalid)
+        remove(books[CLICKS], key)
+        return False
+    click.buckets[:] = exposure.buckets
+    touch(books[CLICKS], slot)
+    add_joined(books, slot)
+    if exposure.learnable:
+        learn(
+            books, CTR, exposure.origin, exposure.offset, POSITIVE, exposure.clicked // 2, exposure.ts_ms,
+            exposure.request_offset, 1, 1.0, 0, exposure.buckets,
+        )  # fmt: skip
+        await_negative(books, slot, now_ms)
+    exposure.clicked += 1 - exposure.clicked % 2
+    touch(books[EXPOSURES], exposure_slot)
+    return True
+
+
+@njit(cache=True)
+def _credit(books, slot, who, at, invalid):  # type: ignore[no-untyped-def]
+    """A click that has counted turns out to be invalid: take back what followed from it."""
+    click = clicks(books)[slot]
+    exposure_slot = find(books[EXPOSURES], click.key)  # ABSENT where it has made room for another
+    exposed_ms, credits = click.ts_ms, 0
+    if exposure_slot != ABSENT:
+        exposure = exposures(books)[exposure_slot]
+        exposed_ms, credits = exposure.ts_ms, exposure.clicked // 2
+        exposure.clicked += 1
+        touch(books[EXPOSURES], exposure_slot)
+    count_invalid(books, invalid)
+    delay_ms = click.ts_ms - exposed_ms
+    followed(books, CREDITED, click.origin, click.offset, click.ts_ms, who, at, click, delay_ms, 0, invalid)
+    if click.learnable:
+        learn(
+            books, CTR, click.exposure_origin, click.exposure_offset, CREDITED_POSITIVE, credits, exposed_ms,
+            click.request_offset, 1, -1.0, 0, click.buckets,
+        )  # fmt: skip
+        if click.learnable != WAITS:  # the release before learned it at once
+            learn(
+                books, CVR, click.origin, click.offset, CREDITED_NEGATIVE, 0, click.ts_ms,
+                click.request_offset, 0, -1.0, 0, click.buckets,
+            )  # fmt: skip
+    forget(books, slot)
+
+
+@njit(cache=True)
+def _lose(books, slot, who, at):  # type: ignore[no-untyped-def]
+    """What a click names was not shown in the window before it.
+
+    The outcome is the same whether an exposure outside the window is still known or not.
+    """
+    click = clicks(books)[slot]
+    count(books, UNMATCHED_CLICKS)
+    if books[RULES, JUDGES]:
+        count_invalid(books, NO_EXPOSURE)
+        unfounded(books, click.origin, click.offset, click.ts_ms, click.user, who, at, NO_EXPOSURE)
+    remove(books[CLICKS], click.key)
+
+
+@njit(cache=True)
+def repeat_until_ms(books, repeat, now_ms):  # type: ignore[no-untyped-def]
+    """When a repeated click is looked at: once its rate is known, then once its place is settled."""
+    final_ms = repeat.ts_ms + books[RULES, FINAL_MS]
+    found = find(books[CLICKS], repeat.click)
+    if found == ABSENT or final_ms >= now_ms:
+        return final_ms
+    return max(final_ms, clicks(books)[found].ts_ms + books[RULES, FINAL_MS])

@@ -1,24 +1,66 @@
 """What became of decisions, and what is to be learned from it, as records."""
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from msgspec import Raw, Struct
 
 from models.catalog import Catalog
 from models.hashing import stable_key
-from schemas.events import Exposure
+from schemas.events import Event
 from schemas.examples import Example, Source
 from schemas.model import Task
 from schemas.outcomes import Invalid, Outcome
 from streams.processor.consent import NOBODY_SUFFIX
 from streams.processor.output import Output, encode, message_key
-from streams.processor.pairs import Clicked, Shown
-from streams.processor.tape import Tape
+from streams.processor.records import (
+    CLICKED,
+    CLICKER_ROW,
+    CREDITED,
+    CREDITED_POSITIVE,
+    EVENT,
+    EXPOSED,
+    NEGATIVE,
+    NO_OFFSET,
+    ORDER_ROW,
+    ORDERED,
+    POSITIVE,
+    REFUNDED,
+    UNFOUNDED,
+    Learned,
+    Records,
+    Told,
+)
+from streams.state.partition import PartitionState
 from streams.state.rows import NOBODY
 
 SAMPLE_SEED = 1
 """Of the hash that samples negatives: the challenger's sample must not depend on it."""
-NO_OFFSET = -1
-"""Of a partner that has not come; of a request: another system had chosen."""
+INVALID: tuple[Invalid, ...] = (
+    "", "impossible_timing", "rate", "no_exposure", "no_decision", "repeated", "no_page_view",
+)  # fmt: skip
+"""By the codes of ``streams.processor.records``."""
+KINDS: dict[int, Literal["click", "purchase", "refund", "credit"]] = {
+    CLICKED: "click", UNFOUNDED: "click", ORDERED: "purchase", REFUNDED: "refund", CREDITED: "credit",
+}  # fmt: skip
+TASKS: tuple[Task, ...] = ("ctr", "cvr")
+ENDS = {0: "-0", 1: "-1", 2: "-1-credited", 3: "-0-credited", 4: "-retracted"}
+"""What is learned at a place, by the codes of ``streams.processor.records``."""
+
+
+class Seen(Struct, frozen=True, gc=False):
+    """An event of the run that is under way."""
+
+    event: Event
+    offset: int
+    user: int
+    """Its key; ``NOBODY`` where nothing of the user is to be kept."""
+
+    @property
+    def user_id(self) -> str:
+        """Empty for nobody."""
+        return "" if self.user == NOBODY else self.event.user_id
 
 
 class Outcomes:
@@ -29,28 +71,47 @@ class Outcomes:
     """
 
     def __init__(
-        self, partition: int, catalog: Catalog, tape: Tape, output: Output, negative_sample: float = 1.0
-    ) -> None:
+        self, partition: int, catalog: Catalog, state: PartitionState, output: Output,
+        negative_sample: float = 1.0,
+    ) -> None:  # fmt: skip
         self.partition = partition
         self.catalog = catalog
-        self.tape = tape
+        self.state = state
         self.output = output
         self.negative_weight = 1.0 / negative_sample
         self._negatives_below = math.ceil(negative_sample * 2**63)
-        self._examples: list[tuple[Task, str, int, int, int, Literal[0, 1], float, int]] = []
 
     def partition_of(self, origin: int) -> int:
         """The partition that an origin names."""
         return origin - 1 if origin else self.partition
 
-    def place(self, row: Shown | Clicked) -> str:
-        """Partition and offset of the event that a row is of."""
-        return f"{self.partition_of(row.origin)}-{row.offset}"
+    def write(self, records: Records, seen: Sequence[Seen]) -> None:
+        """Write all that was told of a run of events."""
+        told, rows = records.outcomes()
+        for what, reference, invalid in told:
+            if what == EXPOSED:
+                self._exposed(seen[reference], INVALID[invalid])
+            else:
+                self._followed(Told._make(rows[reference]), seen)
+        if learned := records.examples():
+            text = records.text()
+            for row in learned:
+                self._example(Learned._make(row), text)
 
-    def exposed(self, exposure: Exposure, offset: int, user_id: str, invalid: Invalid = "") -> None:
-        """It was shown, or is said to have been; ``user_id`` is empty where that is not to be kept."""
+    def keeps_negative(self, place: str) -> bool:
+        """Whether an exposure without a click is among the sample that is learned; told by its identity.
+
+        Those that are kept have ``negative_weight``, which is all of the correction: what is learned are the
+        probabilities of all exposures, and nothing is added at serving.
+        """
+        return self.negative_weight == 1.0 or stable_key(f"ctr-{place}", SAMPLE_SEED) < self._negatives_below
+
+    def _exposed(self, seen: Seen, invalid: Invalid) -> None:
+        """It was shown, or is said to have been."""
+        exposure: Any = seen.event
+        user_id = "" if seen.user == NOBODY else exposure.user_id
         ad_id, promotion_id = exposure.ad_id, exposure.promotion_id
-        exposure_id, decision_id = f"views-{self.partition}-{offset}", exposure.decision_id
+        exposure_id, decision_id = f"views-{self.partition}-{seen.offset}", exposure.decision_id
         if not user_id and not decision_id.endswith(NOBODY_SUFFIX):
             decision_id = ""  # that of a user who has withdrawn consent
         campaign_id = self.catalog.campaign_of(exposure.shop_id, ad_id, promotion_id)
@@ -61,77 +122,57 @@ class Outcomes:
         )  # fmt: skip
         self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
-    def followed(
-        self, kind: Literal["click", "purchase", "refund", "credit"], cause: str, ts_ms: int, shop_id: str,
-        user_id: str, click: Clicked, delay_ms: int, revenue_micros: int = 0, order_id: str = "",
-        invalid: Invalid = "",
-    ) -> None:  # fmt: skip
-        """It was clicked, the click earned an order, that was paid back, or the click was taken back.
-
-        ``cause`` is the place of the event, ``<topic>-<partition>-<offset>``; ``click`` is a joined row.
-        """
-        name = self.catalog.name_of(click.shown)
-        ad_id, promotion_id = (name, "") if click.is_ad else ("", name)
-        decision_id = ""
-        if click.request_offset != NO_OFFSET:
-            suffix = NOBODY_SUFFIX if click.user == NOBODY else ""
-            request_at = self.partition_of(click.request_origin)
-            decision_id = f"views-{request_at}-{click.request_offset}-{click.request_slot}{suffix}"
-        exposure_id = f"views-{self.partition_of(click.exposure_origin)}-{click.exposure_offset}"
-        campaign_id = self.catalog.campaign_of(shop_id, ad_id, promotion_id)
+    def _followed(self, told: Told, seen: Sequence[Seen]) -> None:
+        """It was clicked, the click earned an order, that was paid back, or the click was taken back."""
+        shop_id, user_id, order_id = self._who(told, seen)
+        kind = KINDS[told.what]
+        topic = "purchases" if told.what in (ORDERED, REFUNDED) else "clicks"
+        outcome_id = f"{kind}-{topic}-{self.partition_of(told.cause_origin)}-{told.cause_offset}"
+        decision_id = exposure_id = ad_id = promotion_id = campaign_id = ""
+        if told.what != UNFOUNDED:  # of what is not known to have been shown, what was named is not repeated
+            name = self.catalog.name_of(told.shown)
+            ad_id, promotion_id = (name, "") if told.is_ad else ("", name)
+            if told.request_offset != NO_OFFSET:
+                suffix = NOBODY_SUFFIX if told.nobody else ""
+                request_at = self.partition_of(told.request_origin)
+                decision_id = f"views-{request_at}-{told.request_offset}-{told.request_slot}{suffix}"
+            exposure_id = f"views-{self.partition_of(told.exposure_origin)}-{told.exposure_offset}"
+            campaign_id = self.catalog.campaign_of(shop_id, ad_id, promotion_id)
         outcome = Outcome(
-            f"{kind}-{cause}", kind, ts_ms, shop_id, decision_id, exposure_id, user_id, ad_id,
-            promotion_id, campaign_id, "", 0, 0.0, revenue_micros, delay_ms, order_id, invalid,
+            outcome_id, kind, told.ts_ms, shop_id, decision_id, exposure_id, user_id, ad_id, promotion_id,
+            campaign_id, "", 0, 0.0, told.revenue_micros, told.delay_ms, order_id, INVALID[told.invalid],
         )  # fmt: skip
         self.output.outcomes.append((message_key(user_id), encode(outcome)))
 
-    def unfounded(self, cause: str, ts_ms: int, shop_id: str, user_id: str, invalid: Invalid) -> None:
-        """An invalid click on what is not known to have been shown: what it names is not repeated."""
-        outcome = Outcome(
-            f"click-{cause}",
-            "click",
-            ts_ms,
-            shop_id,
-            "",
-            "",
-            user_id,
-            "",
-            "",
-            "",
-            "",
-            0,
-            0.0,
-            0,
-            0,
-            "",
-            invalid,
-        )
-        self.output.outcomes.append((message_key(user_id), encode(outcome)))
+    def _who(self, told: Told, seen: Sequence[Seen]) -> tuple[str, str, str]:
+        """Shop, user and order; empty where the row that says so has made room for another."""
+        if told.who == EVENT:
+            event = seen[told.at].event
+            return event.shop_id, "" if told.nobody else event.user_id, ""
+        if told.who == CLICKER_ROW:
+            row = self.state.clickers.rows[told.at]
+            return str(row["shop_id"]), str(row["user_id"]), ""
+        if told.who == ORDER_ROW:
+            row = self.state.purchases.rows[told.at]
+            return str(row["shop_id"]), str(row["user_id"]), str(row["order_id"])
+        return "", "", ""
 
-    def example(
-        self, task: Task, place: str, ts_ms: int, request_offset: int, features: int, label: Literal[0, 1],
-        weight: float = 1.0, age_ms: int = 0,
-    ) -> None:  # fmt: skip
-        """There is something to learn; ``place`` is ``<partition>-<offset>-<what was learned there>``.
-
-        ``features`` is the number that the tape gave them.
-        """
-        self._examples.append((task, place, ts_ms, request_offset, features, label, weight, age_ms))
-
-    def keeps_negative(self, place: str) -> bool:
-        """Whether an exposure without a click is among the sample that is learned; told by its identity.
-
-        Those that are kept have ``negative_weight``, which is all of the correction: what is learned are the
-        probabilities of all exposures, and nothing is added at serving.
-        """
-        return self.negative_weight == 1.0 or stable_key(f"ctr-{place}", SAMPLE_SEED) < self._negatives_below
-
-    def write_examples(self) -> None:
-        """Write all that was to be learned, now that its features are known."""
-        for task, place, ts_ms, request_offset, features, label, weight, age_ms in self._examples:
-            source: Source = "foreign" if request_offset == NO_OFFSET else "own"
-            example = Example(
-                f"{task}-{place}", task, ts_ms, label, weight, source, self.tape.features(features), age_ms
-            )
-            self.output.examples.append((None, encode(example)))
-        self._examples.clear()
+    def _example(self, learned: Learned, text: bytes) -> None:
+        """There is something to learn; its place is ``<partition>-<offset>-<what was learned there>``."""
+        task, weight = TASKS[learned.task], learned.weight
+        place = f"{self.partition_of(learned.origin)}-{learned.offset}"
+        if learned.what in (POSITIVE, CREDITED_POSITIVE) and learned.credits:  # after a credit it is another
+            place += f"-1-{learned.credits}" + ENDS[learned.what][2:]
+        else:
+            place += ENDS[learned.what]
+        if learned.what == NEGATIVE and task == "ctr":
+            if not self.keeps_negative(place):
+                return
+            weight = self.negative_weight
+        source: Source = "foreign" if learned.request_offset == NO_OFFSET else "own"
+        label: Literal[0, 1] = 1 if learned.label else 0
+        features: Any = Raw(text[learned.start : learned.end])  # encoded already
+        example = Example(
+            f"{task}-{place}", task, learned.ts_ms, label, weight, source, features, learned.age_ms
+        )  # fmt: skip
+        self.output.examples.append((None, encode(example)))

@@ -1,104 +1,57 @@
-"""Clicks on what the user has clicked already."""
+"""Clicks on what has been clicked already: the next one counts if the one in its place is invalid."""
 
-from bisect import insort
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from numba import njit
 
-from models.hashing import stable_key
-from schemas.events import Click
-from streams.state.partition import PartitionState
-
-
-class Repeat(NamedTuple):
-    """A click that waits for the verdict on the one in its place."""
-
-    ts_ms: int
-    key: int
-    user: int
-    offset: int
-    origin: int
-    click: int
-    """Key of the click in its place."""
+from streams.state import chains
+from streams.state.books import END, EVICTED, REPEATS, REPEATS_OF, repeats
+from streams.state.index import ABSENT, find
+from streams.state.slots import USED, marks_of, put, remove
 
 
-Place = tuple[int, int, int]
-"""Time, key and user of a repeat."""
+@njit(cache=True)
+def add_repeat(books, key, ts_ms, user, offset, click):  # type: ignore[no-untyped-def]
+    """A click, ``key`` its own, on what has been clicked; ``click`` is the key of the one in its place."""
+    pool = books[REPEATS]
+    known = find(pool, key)
+    if known != ABSENT:  # a second copy of the event takes its row
+        chains.unlink(books[REPEATS_OF], pool, repeats(books)[known].click, known)
+    slot = put(pool, key)
+    row = repeats(books)[slot]
+    row.ts_ms, row.user, row.offset, row.click = ts_ms, user, offset, click
+    if pool[EVICTED]:
+        link_repeats(books)
+    else:
+        chains.link(books[REPEATS_OF], pool, click, slot)
+    return slot
 
 
-class Repeats:
-    """The repeated clicks of one partition: the next one counts if the one in its place turns out invalid."""
+@njit(cache=True)
+def first_repeat(books, click):  # type: ignore[no-untyped-def]
+    """Slot of the earliest that waits for the click of a key; ``ABSENT`` if none does."""
+    return chains.oldest(books[REPEATS_OF], books[REPEATS], click)
 
-    def __init__(self, state: PartitionState) -> None:
-        self.pool = state.repeats
-        self._of: dict[int, list[Place]] = {}
-        """By key of the click in their place, sorted."""
-        self._clicks: dict[int, set[int]] = {}
-        """By user, keys of the clicks in their places."""
 
-    def __iter__(self) -> Iterator[Repeat]:
-        for key in list(self.pool.slot_of):
-            if (repeat := self.get(key)) is not None:
-                yield repeat
+@njit(cache=True)
+def next_repeat(books, slot):  # type: ignore[no-untyped-def]
+    """Slot of the next later one that waits for the same; ``ABSENT`` behind the last."""
+    return chains.newer(books[REPEATS_OF], books[REPEATS], repeats(books)[slot].click, slot)
 
-    def get(self, key: int) -> Repeat | None:
-        """A click by its own key; None where it is gone."""
-        fields = self.pool.fields(key)
-        if fields is None:
-            return None
-        _, ts_ms, user, offset, click, origin = fields
-        return Repeat(ts_ms, key, user, offset, origin, click)
 
-    def clicks(self, user: int) -> Iterable[int]:
-        """Keys of the clicks that a user's repeats wait for."""
-        return self._clicks.get(user, ())
+@njit(cache=True)
+def remove_repeat(books, slot):  # type: ignore[no-untyped-def]
+    """It waits no longer."""
+    row = repeats(books)[slot]
+    chains.unlink(books[REPEATS_OF], books[REPEATS], row.click, slot)
+    remove(books[REPEATS], row.key)
 
-    def waiting(self, click: int) -> Iterator[Repeat]:
-        """Those that wait for the click of a key, the earliest first."""
-        for ts_ms, key, _ in self._of.get(click, ()):
-            repeat = self.get(key)
-            if repeat is not None and (repeat.ts_ms, repeat.click) == (ts_ms, click):
-                yield repeat  # else a second copy of the event has taken its row
 
-    def add(self, click: Click, offset: int, user: int, key: int) -> Repeat:
-        """A click on what has been clicked; ``key`` is that of the click in its place."""
-        repeat = Repeat(click.ts_ms, stable_key(click.event_id, seed=user), user, offset, 0, key)
-        is_full = len(self.pool) >= self.pool.capacity
-        self.pool.put(repeat.key, repeat.ts_ms, user, offset, key, 0)
-        if is_full:
-            self.restore()
-        else:
-            self._list(repeat)
-        return repeat
-
-    def next(self, key: int) -> Repeat | None:
-        """Take the earliest one out that waits for the click of a key."""
-        while waiting := self._of.get(key):
-            if (repeat := self.get(waiting[0][1])) is not None:
-                self.remove(repeat)
-                return repeat
-            self._forget(key, waiting[0])  # a second copy of the event has taken its row
-        return None
-
-    def remove(self, repeat: Repeat) -> None:
-        """It waits no longer."""
-        self.pool.remove(repeat.key)
-        self._forget(repeat.click, (repeat.ts_ms, repeat.key, repeat.user))
-
-    def restore(self) -> None:
-        """Derive anew who waits for whom."""
-        self._of, self._clicks = {}, {}
-        for repeat in self:
-            self._list(repeat)
-
-    def _list(self, repeat: Repeat) -> None:
-        insort(self._of.setdefault(repeat.click, []), (repeat.ts_ms, repeat.key, repeat.user))
-        self._clicks.setdefault(repeat.user, set()).add(repeat.click)
-
-    def _forget(self, click: int, place: Place) -> None:
-        waiting, user = self._of[click], place[2]
-        waiting.remove(place)
-        if not waiting:
-            del self._of[click]
-            self._clicks[user].remove(click)
-            if not self._clicks[user]:
-                del self._clicks[user]
+@njit(cache=True)
+def link_repeats(books):  # type: ignore[no-untyped-def]
+    """Derive anew who waits for whom."""
+    pool, rows = books[REPEATS], repeats(books)
+    pool[EVICTED] = 0
+    chains.clear(books[REPEATS_OF])
+    marks = marks_of(pool)
+    for slot in range(pool[END]):
+        if marks[slot] & USED:
+            chains.link(books[REPEATS_OF], pool, rows[slot].click, slot)

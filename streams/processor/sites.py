@@ -9,6 +9,7 @@ from models.catalog import Catalog, Request
 from models.features import WORDS, Buckets, request_buckets
 from models.hashing import stable_key
 from schemas.events import Exposure, View
+from streams.processor.output import encode
 
 MAX_SITES = 100_000
 """A shop has thousands: pages x slots x categories x devices x countries x segments."""
@@ -16,7 +17,7 @@ MAX_CANDIDATES = 4096
 """Ads that one request may match; those behind, by ``ad_id``, are not looked at."""
 FIRST_ROWS = 256
 
-Number = TypeVar("Number", np.uint32, np.int64)
+Number = TypeVar("Number", np.uint8, np.uint32, np.int64)
 
 
 class Site(NamedTuple):
@@ -41,6 +42,10 @@ class Sites:
         int64[n, 2]: where each site's candidates begin and end in ``candidates``.
     candidates
         int64[m]: rows in ``Catalog.ads``, one site after the other.
+    id_spans
+        int64[n, 2]: where the names of each site's candidates begin and end in ``ids``.
+    ids
+        uint8[m]: these names as a JSON list, one site after the other.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -68,7 +73,9 @@ class Sites:
         self.words: Buckets = np.zeros((FIRST_ROWS, len(WORDS)), np.uint32)
         self.spans: npt.NDArray[np.int64] = np.zeros((FIRST_ROWS, 2), np.int64)
         self.candidates: npt.NDArray[np.int64] = np.zeros(FIRST_ROWS, np.int64)
-        self._end = 0
+        self.id_spans: npt.NDArray[np.int64] = np.zeros((FIRST_ROWS, 2), np.int64)
+        self.ids: npt.NDArray[np.uint8] = np.zeros(FIRST_ROWS, np.uint8)
+        self._end = self._ids_end = 0
 
     def _make(self, event: View | Exposure, slot_id: str) -> Site:
         catalog, number = self.catalog, len(self._sites)
@@ -88,7 +95,15 @@ class Sites:
         self.spans[number] = self._end, end
         self.candidates[self._end : end] = rows
         self._end = end
-        return Site(number, found.ids[:MAX_CANDIDATES], rows)
+        ids = found.ids[:MAX_CANDIDATES]
+        text = np.frombuffer(encode(ids), np.uint8)
+        ids_end = self._ids_end + len(text)
+        self.id_spans = _with_room(self.id_spans, number + 1)
+        self.ids = _with_room(self.ids, ids_end)
+        self.id_spans[number] = self._ids_end, ids_end
+        self.ids[self._ids_end : ids_end] = text
+        self._ids_end = ids_end
+        return Site(number, ids, rows)
 
 
 def _with_room(array: npt.NDArray[Number], size: int) -> npt.NDArray[Number]:

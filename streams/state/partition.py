@@ -7,6 +7,20 @@ import numpy as np
 from models.profiles import DAY_MS, PROFILE
 from streams.settings import Processing
 from streams.settings import State as Caps
+from streams.state.books import (
+    CLICKERS,
+    CLICKS,
+    EXPOSURES,
+    LINKS,
+    PROFILES,
+    PURCHASES,
+    REFUNDS,
+    REPEATS,
+    REQUESTS,
+    RULES,
+    STREAM_MS,
+    new_books,
+)
 from streams.state.event_ids import EventIds
 from streams.state.gathering import Gathering
 from streams.state.pool import Pool
@@ -31,23 +45,24 @@ from streams.state.rows import (
     in_version,
 )
 
+NEVER_MS = 2**63 - 1
+
 
 class PartitionState:
     """Profiles, what is pending, known event ids, stream time, offsets and counters of one partition."""
 
     def __init__(self, caps: Caps, processing: Processing) -> None:
-        self.profiles = Pool(b"P", PROFILE, caps.max_profiles, age_field="as_of_ms")
-        self.requests = Pool(b"R", REQUEST, caps.max_requests)
-        self.exposures = Pool(b"E", EXPOSURE, caps.max_exposures)
-        self.clicks = Pool(b"C", CLICK, caps.max_clicks)
-        self.purchases = Pool(b"O", PURCHASE, caps.max_purchases)
-        self.refunds = Pool(b"F", REFUND, caps.max_refunds)
-        self.links = Pool(b"L", LINK, caps.max_links)
-        self.clickers = Pool(b"W", CLICKER, caps.max_clickers)
-        self.repeats = Pool(b"D", REPEAT, caps.max_repeats)
+        self.books = books = new_books()
+        self.profiles = Pool(b"P", PROFILE, caps.max_profiles, "as_of_ms", books[PROFILES])
+        self.requests = Pool(b"R", REQUEST, caps.max_requests, line=books[REQUESTS])
+        self.exposures = Pool(b"E", EXPOSURE, caps.max_exposures, line=books[EXPOSURES])
+        self.clicks = Pool(b"C", CLICK, caps.max_clicks, line=books[CLICKS])
+        self.purchases = Pool(b"O", PURCHASE, caps.max_purchases, line=books[PURCHASES])
+        self.refunds = Pool(b"F", REFUND, caps.max_refunds, line=books[REFUNDS])
+        self.links = Pool(b"L", LINK, caps.max_links, line=books[LINKS])
+        self.clickers = Pool(b"W", CLICKER, caps.max_clickers, line=books[CLICKERS])
+        self.repeats = Pool(b"D", REPEAT, caps.max_repeats, line=books[REPEATS])
         self.event_ids = EventIds(int(processing.duplicate_horizon_s * 1000), caps.max_event_ids)
-        self.stream_ms = 0
-        """Newest event time seen; ticks carry it on while the partition is idle."""
         self.offsets = [0, 0, 0]
         """Next offset to read, by ``schemas.topics.INPUTS``."""
         self.identity_offset = 0
@@ -62,6 +77,20 @@ class PartitionState:
         self.write_version = caps.write_version
         self._written_identity_offset = 0
         self._profile_ttl_ms = int(caps.profile_ttl_s * 1000)
+
+    @property
+    def stream_ms(self) -> int:
+        """Newest event time seen; ticks carry it on while the partition is idle."""
+        return int(self.books[RULES, STREAM_MS])
+
+    @stream_ms.setter
+    def stream_ms(self, stream_ms: int) -> None:
+        self.books[RULES, STREAM_MS] = stream_ms
+
+    @property
+    def next_midnight_ms(self) -> int:
+        """When profiles may have to go: ``advance`` is to be told before anything happens from then on."""
+        return (self.stream_ms // DAY_MS + 1) * DAY_MS if self._profile_ttl_ms else NEVER_MS
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -111,12 +140,10 @@ class PartitionState:
     def _forget_profiles(self, before_ms: int) -> None:
         """Remove the profiles whose newest event is older."""
         profiles = self.profiles
-        if profiles.before_evicting is not None:
-            profiles.before_evicting()
         as_of_ms = profiles.rows["as_of_ms"]
         slots = np.flatnonzero((as_of_ms < before_ms) & (as_of_ms != 0))
         for slot, key in zip(slots.tolist(), profiles.rows["key"][slots].tolist(), strict=True):
-            if profiles.slot_of.get(key) == slot:  # else it was removed before
+            if profiles.find(key) == slot:  # else it was removed before
                 profiles.remove(key)
         as_of_ms[slots] = 0
 

@@ -113,7 +113,7 @@ def left_results(settings: Settings) -> Results:
 
 
 def _whole_fields(pool: Pool) -> Iterable[Record]:
-    held = pool.rows[list(pool.slot_of.values())]
+    held = pool.content()
     names = [name for name in held.dtype.names or () if name not in DECAYED]
     columns = [held[name].tolist() for name in names]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -1,0 +1,65 @@
+"""Numbers as JSON text, for kernels: what a kernel has computed need not become Python's numbers first."""
+
+import numpy as np
+from numba import njit
+
+ZERO, POINT, MINUS, COMMA, OPEN, CLOSE = (ord(sign) for sign in "0.-,[]")
+
+
+@njit(cache=True)
+def write_whole(text, at, number):  # type: ignore[no-untyped-def]
+    """Write a whole number from ``at`` on; returns where it ends."""
+    if number < 0:
+        text[at] = MINUS
+        at += 1
+        number = -number
+    end, rest = at + 1, number // 10
+    while rest:
+        end += 1
+        rest //= 10
+    for place in range(end - 1, at - 1, -1):
+        text[place] = ZERO + number % 10
+        number //= 10
+    return end
+
+
+@njit(cache=True)
+def write_decimal(text, at, number, unit):  # type: ignore[no-untyped-def]
+    """Write ``number / unit``, a power of ten, with as many digits as it needs, one at least."""
+    if number < 0:
+        text[at] = MINUS
+        at += 1
+        number = -number
+    at = write_whole(text, at, number // unit)
+    rest = number % unit
+    text[at] = POINT
+    at += 1
+    while True:
+        unit //= 10
+        text[at] = ZERO + rest // unit
+        rest %= unit
+        at += 1
+        if not rest:
+            return at
+
+
+@njit(cache=True)
+def write_wholes(text, at, numbers):  # type: ignore[no-untyped-def]
+    """Write a list of whole numbers."""
+    text[at] = OPEN
+    at += 1
+    for place in range(len(numbers)):
+        if place:
+            text[at] = COMMA
+            at += 1
+        at = write_whole(text, at, np.int64(numbers[place]))
+    text[at] = CLOSE
+    return at + 1
+
+
+@njit(cache=True)
+def write_bytes(text, at, data):  # type: ignore[no-untyped-def]
+    """Write what is text already."""
+    for place in range(len(data)):
+        text[at + place] = data[place]
+    return at + len(data)
