@@ -1,8 +1,9 @@
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.hashing import MISSING, bucket_of, mix, stable_key
+from models.hashing import MISSING, bucket_of, mix, number_key, stable_key
 
 
 def test_a_key_is_the_same_for_ever():
@@ -15,6 +16,28 @@ def test_a_key_is_the_same_for_ever():
 def test_a_key_fits_a_signed_64_bit_integer(text, seed):
     """Every key is at least 0 and below 2**63."""
     assert 0 <= stable_key(text, seed) < 2**63
+
+
+@given(
+    st.integers(1, 16).flatmap(lambda digits: st.integers(10 ** (digits - 1), 10**digits - 1)),
+    st.integers(0, 2**63 - 1),
+)
+@settings(max_examples=1000)
+@example(0, 0)
+@example(1_748_851_200_000, 7326218371925932117)
+@example(10**16 - 1, 2**63 - 1)
+def test_the_key_of_a_number_is_that_of_its_text(number, seed):
+    """Of every length and with any key as the seed, kernels get the number that is in changelogs."""
+    assert stable_key(str(number), seed) == number_key(number, seed)
+
+
+@pytest.mark.parametrize("digits", range(1, 17))
+def test_the_key_of_a_number_is_right_at_both_ends_of_a_length(digits):
+    """XXH3 does otherwise with 1 to 3 bytes, 4 to 8, and 9 to 16."""
+    ends = [10 ** (digits - 1), 10**digits - 1]
+    seeds = [0, 1, 2**31, 2**32 - 1, 2**32, 2**62, 2**63 - 1]
+    expected = [stable_key(str(number), seed) for number in ends for seed in seeds]
+    assert expected == [number_key(number, seed) for number in ends for seed in seeds]
 
 
 def test_the_empty_text_is_the_missing_token():

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
@@ -22,6 +23,11 @@ def decided(events, **options):
     processor = new_processor(**options)
     processor.process(arrivals(events))
     return [decode_decision(value) for _, value in processor.output.take_decisions()]
+
+
+def exact(number):
+    """A number with as many digits as were written."""
+    return Decimal(repr(number))
 
 
 def visits(count, slots):
@@ -61,12 +67,30 @@ def test_a_placement_can_be_audited(line):
             decision.p_click,
         )
         assert list(SHARES) == list(decision.contributions)
-        assert math.isclose(math.fsum(decision.contributions.values()), decision.logit, abs_tol=1e-12)
+        assert sum(map(exact, decision.contributions.values())) == exact(decision.logit)
         assert abs(1.0 / (1.0 + math.exp(-decision.logit)) - decision.p_click) < 1e-9
         assert (100_000 * (int(decision.chosen_id[2:]) + 1), "c1") == (
             decision.price_micros,
             decision.campaign_id,
         )
+
+
+def test_names_of_ads_are_written_as_they_are():
+    """With quotes, line ends and signs of any language; also what is chosen, and what is rejected."""
+    names = ['"quoted"', "back\\slash", "line\nend", "Ångström", "😀", "\u2028", "\x00"]
+    ads = (Ad(name, "c1", bid_micros=100_000) for name in names)
+    late = (Ad(f"over {name}", "over", bid_micros=100_000) for name in names)
+    catalog = [entry for entry in CATALOG if not isinstance(entry, Ad)]
+    decisions = decided(visits(300, "a"), catalog=[*catalog, *ads, *late], weights_seed=1)
+    everything = sorted([*names, *(f"over {name}" for name in names)])
+    assert {tuple(everything)} == {tuple(sorted(decision.candidates.ids)) for decision in decisions}
+    assert set(names) == {decision.chosen_id for decision in decisions}
+    late_ones = {name for name in everything if name.startswith("over")}
+    assert [late_ones] * 300 == [set(decision.rejected["outside_flight"]) for decision in decisions]
+    for decision in decisions:
+        chosen = decision.candidates.ids.index(decision.chosen_id)
+        assert decision.p_click == decision.candidates.p_click[chosen]
+        assert decision.propensity == decision.candidates.propensity[chosen]
 
 
 def test_an_ad_outside_its_flight_is_rejected_with_the_reason():

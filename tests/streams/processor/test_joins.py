@@ -10,12 +10,13 @@ from models.hashing import stable_key
 from schemas.examples import decode_example
 from schemas.outcomes import decode_outcome
 from streams.processor.arrival import Arrival
-from streams.processor.joined import MAX_KEY
 
 LATENESS_MS, REQUEST_MS, CLICK_MS, ATTRIBUTION_MS = 10_000, 40_000, 30_000, 60_000
 REVENUE_MICROS, REFUNDS_MICROS = 5_000_000, [2_000_000, 5_000_000, 6_000_000]
 END_MS = T0_MS + 10**7
 OWN, FOREIGN, FORGED = "own", "foreign", "forged"
+MAX_KEY = 2**63 - 1
+"""Behind every key: a refund is taken after the orders of its millisecond."""
 
 
 class Journey(NamedTuple):

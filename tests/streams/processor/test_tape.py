@@ -11,6 +11,9 @@ from schemas.topics import INPUTS
 from streams.bench.mix import generate
 from streams.processor import tape
 from streams.processor.arrival import decode
+from streams.processor.rankings import CANDIDATE_TEXT, SHARES_TEXT
+from streams.processor.records import EXAMPLE_TEXT, RESERVE
+from streams.processor.run import run
 from streams.settings import Learning, State
 
 MIX = generate(3000, seed=5, partitions=1)
@@ -46,12 +49,54 @@ def test_each_event_by_itself_gives_the_same():
     assert processed() == processed(range(len(ARRIVALS)))
 
 
-@pytest.mark.parametrize(("name", "room"), [("MAX_RESULTS", 3), ("MAX_SCORES", 64)])
-def test_a_full_tape_is_played_first(monkeypatch, name, room):
-    """With room for a few results or scores only, in the middle of an event, the bytes are the same."""
-    expected = processed()
-    monkeypatch.setattr(tape, name, room)
+@pytest.fixture
+def runs(monkeypatch):
+    """Where each run has ended, and how many notes there were."""
+    ends = []
+
+    def counting(books, notes, at, *others):
+        ends.append((run(books, notes, at, *others), len(notes)))
+        return ends[-1][0]
+
+    monkeypatch.setattr(tape, "run", counting)
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("name", "room"),
+    [
+        ("rankings.MAX_RANKINGS", 3),
+        ("rankings.MAX_SCORES", 64),
+        ("rankings.MAX_TEXT", 3 * (SHARES_TEXT + 64 * CANDIDATE_TEXT)),
+        ("records.FIRST_RECORDS", RESERVE + 3),
+        ("records.FIRST_TEXT", RESERVE * EXAMPLE_TEXT + 2000),
+    ],
+)
+def test_a_run_stops_where_there_is_no_room(monkeypatch, runs, name, room):
+    """With room for a few rankings, scores or records only, what is left is done next, to the same bytes."""
+    expected, whole = processed(), len(runs)
+    assert all(end == size for end, size in runs)
+    monkeypatch.setattr(f"streams.processor.{name}", room)
+    runs.clear()
     assert expected == processed()
+    assert whole == sum(end == size for end, size in runs)
+    assert 10 < sum(end < size for end, size in runs)
+
+
+@pytest.mark.parametrize(
+    ("name", "room"),
+    [
+        ("streams.state.pool.FIRST_SLOTS", 1),
+        ("streams.state.chain_index.FIRST_OWNERS", 1),
+        ("streams.processor.timers.FIRST_TIMERS", 1),
+    ],
+)
+@pytest.mark.parametrize("cuts", [(), range(0, len(ARRIVALS), 7)])
+def test_arrays_that_grow_make_no_difference(monkeypatch, name, room, cuts):
+    """Kernels find what was moved to a larger one."""
+    expected = processed()
+    monkeypatch.setattr(name, room)
+    assert expected == processed(cuts)
 
 
 def test_rows_that_make_room_have_been_brought_up_to_date():

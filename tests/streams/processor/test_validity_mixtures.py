@@ -21,7 +21,9 @@ from traffic import T0_MS, TOPICS, click, exposure, new_processor, purchase, ref
 
 from models.hashing import stable_key
 from streams.processor.arrival import Arrival
-from streams.processor.joined import MAX_KEY
+
+MAX_KEY = 2**63 - 1
+"""Above all keys."""
 
 
 class Pressed(NamedTuple):

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from models.profiles import DAY_MS
 from streams.settings import Processing, State
+from streams.state.index import ABSENT
 from streams.state.partition import PartitionState
 from streams.state.rows import COUNTERS, META_KEY, ChangelogError
 
@@ -41,9 +42,9 @@ def apply(state, change):
     if kind == "remove":
         pool.remove(key)
     else:
-        slot = pool.slot_of.get(key)
-        slot = pool.add(key) if slot is None else slot
-        pool.rows[pool.age_field][slot] = ts_ms
+        slot = pool.find(key)
+        slot = pool.add(key) if slot == ABSENT else slot
+        pool.rows["as_of_ms" if name == "profiles" else "ts_ms"][slot] = ts_ms
         pool.touch(key)
 
 
@@ -101,7 +102,8 @@ def test_a_removed_row_leaves_a_tombstone():
 
 
 def profile(state, key, as_of_ms):
-    state.profiles.rows["as_of_ms"][state.profiles.add(key)] = as_of_ms
+    slot = state.profiles.add(key)
+    state.profiles.rows["as_of_ms"][slot] = as_of_ms
 
 
 def test_profiles_go_at_midnight():
@@ -111,11 +113,11 @@ def test_profiles_go_at_midnight():
     for key, as_of_ms in enumerate((8 * DAY_MS - 1, 9 * DAY_MS - 1, 9 * DAY_MS, 10 * DAY_MS)):
         profile(state, key, as_of_ms)
     state.advance(11 * DAY_MS - 1)
-    assert [0, 1, 2, 3] == sorted(state.profiles.slot_of)
+    assert [0, 1, 2, 3] == sorted(state.profiles.keys())
     state.advance(11 * DAY_MS)
-    assert [2, 3] == sorted(state.profiles.slot_of)
+    assert [2, 3] == sorted(state.profiles.keys())
     state.advance(30 * DAY_MS)
-    assert [] == sorted(state.profiles.slot_of)
+    assert [] == sorted(state.profiles.keys())
 
 
 def test_a_removed_profile_is_not_removed_again():
@@ -127,7 +129,7 @@ def test_a_removed_profile_is_not_removed_again():
     state.profiles.remove(2)
     profile(state, 2, 3 * DAY_MS)
     state.advance(3 * DAY_MS)
-    assert [2] == list(state.profiles.slot_of)
+    assert [2] == state.profiles.keys()
 
 
 def test_profiles_may_be_kept_for_ever():
@@ -135,7 +137,7 @@ def test_profiles_may_be_kept_for_ever():
     state = PartitionState(State(profile_ttl_s=0), Processing())
     profile(state, 1, 1)
     state.advance(10_000 * DAY_MS)
-    assert [1] == list(state.profiles.slot_of)
+    assert [1] == state.profiles.keys()
 
 
 @given(
@@ -148,13 +150,13 @@ def test_restarts_do_not_decide_which_profiles_there_are(times_ms, restarts):
     for number, ts_ms in enumerate(sorted(times_ms)):
         for each in (state, undisturbed):
             each.advance(max(ts_ms, each.stream_ms))
-            if number not in each.profiles.slot_of:
+            if each.profiles.get(number) is None:
                 profile(each, number, ts_ms)
         if number in restarts:
             changelog += state.drain()
             state = PartitionState(*settings)
             state.restore(changelog)
-    assert sorted(undisturbed.profiles.slot_of) == sorted(state.profiles.slot_of)
+    assert sorted(undisturbed.profiles.keys()) == sorted(state.profiles.keys())
 
 
 def test_an_emptied_state_leaves_tombstones():
@@ -168,8 +170,9 @@ def test_an_emptied_state_leaves_tombstones():
     changelog |= dict(state.drain())
     assert 3 * len(POOLS) + 2 == len(changelog)
     for name in POOLS:
-        for key in list(getattr(state, name).slot_of):
-            getattr(state, name).remove(key)
+        pool = getattr(state, name)
+        for row in pool:
+            pool.remove(int(row["key"]))
     state.advance(10_000)
     changelog |= dict(state.drain())
     assert {META_KEY} == {key for key, value in changelog.items() if value is not None}

@@ -2,6 +2,8 @@ from collections import Counter
 
 from streams.bench.broken.kinds import Kind, kinds
 from streams.bench.broken.run import fuzz, run
+from streams.processor.rules import MAX_CLICKS, set_rules
+from streams.state.books import RULES
 
 
 def test_broken_records_change_nothing_and_none_is_lost():
@@ -31,7 +33,12 @@ def test_invalid_traffic_is_counted_by_rule():
 
 def test_a_rule_that_finds_nothing_is_noticed(monkeypatch):
     """A processor that took every rate for human would fail the run."""
-    monkeypatch.setattr("streams.processor.validity.Validity.is_burst", lambda self, user, ts_ms: False)
+
+    def set_without_limit(books, *others):
+        set_rules(books, *others)
+        books[RULES, MAX_CLICKS] = 0
+
+    monkeypatch.setattr("streams.processor.processor.set_rules", set_without_limit)
     report = run(fuzzed=0, seed=3, events=1000, advance=lambda records: None)
     assert 63 + 20 == report.miscounted
     assert not report.passed
