@@ -11,7 +11,9 @@ demo: .venv/.demo
 	$(BIN)/headrace demo
 
 # Tests of delivery watch the clocks of brokers and sessions: those on Apache Kafka have the machine to themselves.
-test: lint
+# The first tests compile the kernels while mypy has the other core: two processes would do all of it twice.
+test: .venv/.test
+	$(BIN)/pytest tests/streams/processor/test_tape.py & compiling=$$!; $(MAKE) lint && wait $$compiling
 	$(BIN)/pytest -n 2 --doctest-modules $(SOURCES) tests --ignore tests/delivery
 	$(BIN)/pytest -n 2 tests/delivery -m "not kafka"
 	$(BIN)/pytest tests/delivery -m kafka

@@ -4,6 +4,7 @@ Numba looks whether the file of a function has changed, and not whether one has 
 or a constant. So after an update in place a kernel could go on with what it was compiled from.
 """
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,21 +18,33 @@ PREFIX = "kernels-"
 
 
 def use_cache_of_this_code() -> None:
-    """Let Numba keep what it compiles from now on by a fingerprint of the sources; older ones are removed.
+    """Let Numba keep what it compiles from now on in a folder of the sources' fingerprint.
 
-    ``NUMBA_CACHE_DIR`` has its way. Where the folder cannot be written to, Numba takes one of the user's.
+    It lies in ``NUMBA_CACHE_DIR`` if that is set, else beside the code, where those of other fingerprints are
+    removed, or in the user's cache where the code may not be written to.
     """
+    name, beside = PREFIX + fingerprint(), Path(__file__).parent / "__pycache__"
     if config.CACHE_DIR:
-        return
-    folder = Path(__file__).parent / "__pycache__"
-    name = PREFIX + fingerprint()
-    config.CACHE_DIR = str(folder / name)
-    for other in folder.glob(f"{PREFIX}*"):
-        if other.name != name:
-            shutil.rmtree(other, ignore_errors=True)
+        config.CACHE_DIR = str(Path(config.CACHE_DIR) / name)
+    elif _can_write(beside / name):
+        config.CACHE_DIR = str(beside / name)
+        for other in beside.glob(f"{PREFIX}*"):
+            if other.name != name:
+                shutil.rmtree(other, ignore_errors=True)
+    else:
+        users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        config.CACHE_DIR = str(Path(users) / "headrace" / name)
 
 
 def fingerprint() -> str:
     """Of the content of all sources of kernels."""
     paths = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
     return xxh3_64_hexdigest(b"".join(path.read_bytes() for path in paths))
+
+
+def _can_write(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -154,7 +154,7 @@ def restart(books):  # type: ignore[no-untyped-def]
             if not order.settled:
                 click = find(books[CLICKS], order.click)
             judged_ms = clicks(books)[click].ts_ms + rules[FINAL_MS] if click != ABSENT else 0
-            if click == ABSENT or judged_ms < rules[STREAM_MS]:
+            if click == ABSENT or judged_ms < rules[STREAM_MS] or due_ms >= rules[STREAM_MS]:
                 timers.add(line, due_ms, timers.PURCHASE, order.key)
             else:
                 hold(books, order.user, due_ms, order.key, judged_ms)

@@ -11,7 +11,7 @@ from streams.processor.rules import ATTRIBUTION_WINDOW_MS, FINAL_MS, ORDER_LATEN
 from streams.processor.turns import is_behind
 from streams.processor.validity import is_burst
 from streams.state import chains
-from streams.state.books import CLICKS, CLICKS_OF, END, EVICTED, RULES, STREAM_MS, TIMERS, clicks
+from streams.state.books import CLICKS, CLICKS_OF, COUNT, END, EVICTED, RULES, STREAM_MS, TIMERS, clicks
 from streams.state.index import ABSENT, find
 from streams.state.rows import NOBODY
 from streams.state.slots import USED, marks_of, remove, touch
@@ -71,12 +71,14 @@ def link_joined(books):  # type: ignore[no-untyped-def]
     """Derive anew whose clicks are joined."""
     pool, rows = books[CLICKS], clicks(books)
     pool[EVICTED] = 0
-    chains.clear(books[CLICKS_OF])
-    marks = marks_of(pool)
+    owners, slots = np.empty(pool[COUNT], np.int64), np.empty(pool[COUNT], np.int64)
+    marks, found = marks_of(pool), 0
     for slot in range(pool[END]):
         click = rows[slot]
         if marks[slot] & USED and click.exposure_offset != NO_OFFSET and click.user != NOBODY:
-            chains.link(books[CLICKS_OF], pool, click.user, slot)
+            owners[found], slots[found] = click.user, slot
+            found += 1
+    chains.link_all(books[CLICKS_OF], pool, owners[:found], slots[:found])
 
 
 @njit(cache=True)

@@ -60,10 +60,11 @@ from streams.processor.rules import (
     count_invalid,
 )
 from streams.processor.validity import clicker_of, count_click, is_burst, row_of_clicker, timing, verdict
+from streams.state import chains
 from streams.state.books import (
     CLICKS,
+    CLICKS_OF,
     COUNT,
-    END,
     EVICTED,
     EXPOSURES,
     REPEATS,
@@ -77,7 +78,7 @@ from streams.state.books import (
     requests,
 )
 from streams.state.index import ABSENT, find
-from streams.state.slots import USED, marks_of, put, remove, touch
+from streams.state.slots import put, remove, touch
 
 NO_NEXT = -1
 
@@ -160,27 +161,22 @@ def awaited(books, user, ts_ms, deadline_ms):  # type: ignore[no-untyped-def]
     All verdicts up to the deadline have been given. One on a click after the order may free its place for one
     before it. ``ABSENT`` where there is none to wait for.
     """
-    pool, rows, found = books[REPEATS], repeats(books), ABSENT
-    if not pool[COUNT]:
+    found = ABSENT
+    if not books[REPEATS, COUNT]:
         return found
-    marks, last = marks_of(pool), last_joined(books, user, ts_ms)
-    for repeat in range(pool[END]):
-        if not marks[repeat] & USED or rows[repeat].user != user:
-            continue
-        key = rows[repeat].click
-        slot = find(books[CLICKS], key)
-        if slot == ABSENT or first_repeat(books, key) != repeat:
-            continue
-        click = clicks(books)[slot]
-        if click.ts_ms + books[RULES, FINAL_MS] <= deadline_ms:
-            continue
+    rows, last = clicks(books), last_joined(books, user, ts_ms)
+    # A click in whose place another may come has met its exposure. They come newest first.
+    slot = chains.newest(books[CLICKS_OF], user)
+    while slot != ABSENT and rows[slot].ts_ms + books[RULES, FINAL_MS] > deadline_ms:
+        key = rows[slot].key
         next_ms = _next_ms(books, key, ts_ms)
-        if next_ms == NO_NEXT or ts_ms - next_ms > books[RULES, ATTRIBUTION_WINDOW_MS]:
-            continue
-        if last != ABSENT and not is_older(clicks(books)[last], next_ms, key):
-            continue
-        if found == ABSENT or not is_older(clicks(books)[found], click.ts_ms, click.key):
+        if (
+            next_ms != NO_NEXT
+            and ts_ms - next_ms <= books[RULES, ATTRIBUTION_WINDOW_MS]
+            and (last == ABSENT or is_older(rows[last], next_ms, key))
+        ):
             found = slot
+        slot = chains.older(books[CLICKS_OF], books[CLICKS], user, slot)
     return found
 
 

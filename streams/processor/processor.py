@@ -33,6 +33,8 @@ from streams.state.rows import NOBODY
 MAX_SHOPS = 10_000
 """Whose keys are kept at hand."""
 NOWHERE = 0, 0, 0
+MAX_NUMBER = 2**62
+"""Of what a decision's identity may say: a note has room for it."""
 
 # What is noted of each kind of event: the numbers that ``streams.processor.run`` reads, in its order.
 time_note, view_note, slot_note, own_note, foreign_note, click_note, order_note, line_note, refund_note = (
@@ -251,11 +253,12 @@ class Processor:
         Its identity is ``views-<partition>-<offset>-<slot>[-nobody]``.
         """
         try:
-            _, place, offset, index = decision_id.split("-")[:4]
-            origin = int(place)
-            return int(offset), int(index), 0 if origin == self.partition else origin + 1
+            partition, offset, index = map(int, decision_id.split("-")[1:4])
         except ValueError:
             return NOWHERE
+        if max(partition, offset, index) > MAX_NUMBER:
+            return NOWHERE
+        return offset, index, 0 if partition == self.partition else partition + 1
 
     def _is_contextual(self, event: View | Exposure) -> bool:
         """Whether nothing that is known of the user may be used for what is asked or was shown."""

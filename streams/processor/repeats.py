@@ -1,9 +1,10 @@
 """Clicks on what has been clicked already: the next one counts if the one in its place is invalid."""
 
+import numpy as np
 from numba import njit
 
 from streams.state import chains
-from streams.state.books import END, EVICTED, REPEATS, REPEATS_OF, repeats
+from streams.state.books import COUNT, END, EVICTED, REPEATS, REPEATS_OF, repeats
 from streams.state.index import ABSENT, find
 from streams.state.slots import USED, marks_of, put, remove
 
@@ -50,8 +51,10 @@ def link_repeats(books):  # type: ignore[no-untyped-def]
     """Derive anew who waits for whom."""
     pool, rows = books[REPEATS], repeats(books)
     pool[EVICTED] = 0
-    chains.clear(books[REPEATS_OF])
-    marks = marks_of(pool)
+    owners, slots = np.empty(pool[COUNT], np.int64), np.empty(pool[COUNT], np.int64)
+    marks, found = marks_of(pool), 0
     for slot in range(pool[END]):
         if marks[slot] & USED:
-            chains.link(books[REPEATS_OF], pool, rows[slot].click, slot)
+            owners[found], slots[found] = rows[slot].click, slot
+            found += 1
+    chains.link_all(books[REPEATS_OF], pool, owners, slots)

@@ -29,7 +29,8 @@ from streams.state.rows import COUNTERS
 
 MAX_SEEN = 1000
 """Events of one run."""
-TIMERS_OF_EVENT = 20
+TIMERS_OF_EVENT, TIMERS_OF_ROW = 20, 3
+"""At most, and room for one event more (``streams.processor.timers.ADDED``)."""
 
 
 class Tape:
@@ -81,10 +82,13 @@ class Tape:
 
     def restart(self) -> None:
         """The state has been loaded: set the timers that its rows wait for."""
-        rows = sum(map(len, self._state.pools[1:]))
-        self.reserve(rows, 0)
-        restart(self._state.books)
-        self._state.settle()
+        state = self._state
+        self.timers.reserve(TIMERS_OF_ROW * sum(map(len, state.pools[1:])))
+        self._turns.reserve(len(state.purchases))
+        for chains, pool in zip(self._chains, (state.clicks, state.repeats), strict=True):
+            chains.reserve(len(pool))
+        restart(state.books)
+        state.settle()
 
     def reserve(self, events: int, slots: int) -> None:
         """Make room for what so many events can bring."""

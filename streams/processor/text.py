@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+LARGEST = 2**63 - 1
+"""The one number below its negative, which NaN becomes, is written as that."""
 ZERO, POINT, MINUS, COMMA, OPEN, CLOSE = (ord(sign) for sign in "0.-,[]")
 
 
@@ -12,7 +14,7 @@ def write_whole(text, at, number):  # type: ignore[no-untyped-def]
     if number < 0:
         text[at] = MINUS
         at += 1
-        number = -number
+        number = -max(number, -LARGEST)
     end, rest = at + 1, number // 10
     while rest:
         end += 1
@@ -29,7 +31,7 @@ def write_decimal(text, at, number, unit):  # type: ignore[no-untyped-def]
     if number < 0:
         text[at] = MINUS
         at += 1
-        number = -number
+        number = -max(number, -LARGEST)
     at = write_whole(text, at, number // unit)
     rest = number % unit
     text[at] = POINT

@@ -1,7 +1,7 @@
 """A partition's pools and timers as kernels see them: one line of numbers each, with addresses of arrays.
 
 Numba takes arrays one by one, and a call gets longer with each. So all that a kernel of the processor needs
-is one array, ``books``: int64[len(LINES), COLUMNS]. Who owns an array (``Pool``, ``Timers``, ``Records``)
+is one array, ``books``: int64[LINES, COLUMNS]. Who owns an array (``Pool``, ``Timers``, ``Records``)
 writes its address into its line, and does so again whenever it makes a larger one; never while a kernel runs.
 They must be kept as long as the books: a kernel that follows an address of what is gone ends the process.
 """

@@ -114,7 +114,21 @@ def _number(pool, slot, offset):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def clear(chains):  # type: ignore[no-untyped-def]
+def link_all(chains, pool, owners, slots):  # type: ignore[no-untyped-def]
+    """Make all chains anew, of these rows; the oldest first, so that none is looked for."""
+    _clear(chains)
+    ts_ms, keys = np.empty(len(slots), np.int64), np.empty(len(slots), np.int64)
+    for place in range(len(slots)):
+        ts_ms[place] = _number(pool, slots[place], pool[AGE_AT])
+        keys[place] = _number(pool, slots[place], 0)
+    order = np.argsort(keys, kind="mergesort")
+    order = order[np.argsort(ts_ms[order], kind="mergesort")]
+    for place in order:
+        link(chains, pool, owners[place], slots[place])
+
+
+@njit(cache=True)
+def _clear(chains):  # type: ignore[no-untyped-def]
     """Forget all chains of an index."""
     entries = carray(pointer(chains[INDEX_AT]), (ENTRY * (chains[MASK] + 1),), np.int64)
     entries[:] = 0

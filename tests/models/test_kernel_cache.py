@@ -64,14 +64,22 @@ def test_each_state_of_the_code_has_a_folder_of_its_own(copy):
 
 
 def test_whoever_names_a_folder_has_their_way(copy, monkeypatch):
-    """``NUMBA_CACHE_DIR`` is used as it is, and what lies in ours stays there."""
+    """``NUMBA_CACHE_DIR`` has a folder for each state of the code, too: it may outlive a release."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/elsewhere")
     monkeypatch.setattr(config, "CACHE_DIR", "/elsewhere")
     older = copy / "models" / "__pycache__" / f"{PREFIX}older"
     older.mkdir(parents=True)
     use_cache_of_this_code()
-    assert "/elsewhere" == config.CACHE_DIR
+    assert f"/elsewhere/{PREFIX}{fingerprint()}" == config.CACHE_DIR
     assert older.exists()
+
+
+def test_code_that_may_not_be_written_to_has_its_kernels_in_the_users_cache(copy, monkeypatch):
+    """Apart for each state of the code, as everywhere."""
+    (copy / "models" / "__pycache__").touch()  # no folder can be made there
+    monkeypatch.setenv("XDG_CACHE_HOME", "/users/cache")
+    use_cache_of_this_code()
+    assert f"/users/cache/headrace/{PREFIX}{fingerprint()}" == config.CACHE_DIR
 
 
 def test_a_folder_that_is_not_there_is_no_error(copy):

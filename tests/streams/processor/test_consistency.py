@@ -102,7 +102,7 @@ def histories(draw):
 
 
 @pytest.mark.parametrize("caps", [ROOMY, NARROW], ids=["roomy", "narrow"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(events=histories())
 def test_indexes_and_chains_say_what_the_rows_say(caps, events):
     """After each event, each transfer of clicks and a restart, also where rows make room for others."""

@@ -355,6 +355,23 @@ def test_another_users_exposure_of_a_decision_counts_for_nothing():
     assert ["exposure-views-0-2"] == [identity for identity, *_ in said(processor)[0]]
 
 
+HUGE = "9" * 20
+NO_DECISIONS = [
+    "x", "-", "views-0", "views-0-1", "views-x-1-0", "views-0-1-x", "views-0--1-0", "views-0-\u0661-0",
+    f"views-{HUGE}-0-0", f"views-0-{HUGE}-0", f"views-0-0-{HUGE}", "views-0-0-0-nobody",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("decision_id", NO_DECISIONS)
+def test_whatever_an_exposure_names_as_its_decision_is_no_decision(decision_id):
+    """An identity that was never given, with numbers of any size in it: invalid, and nothing fails."""
+    processor = new_processor()
+    processor.process(arrivals([exposure(T0_MS, decision_id=decision_id)]))
+    (outcome,) = [decode_outcome(value) for _, value in processor.output.outcomes]
+    assert ("exposure", "no_decision") == (outcome.kind, outcome.invalid)
+    assert 1 == processor.state.counters["unmatched_exposures"]
+
+
 def test_a_refund_of_an_order_that_no_click_earned_takes_spend_off_and_makes_no_outcome():
     """Money paid back leaves the user's spend; the order stays an order."""
     processor = new_processor()

@@ -36,6 +36,12 @@ def test_a_whole_number_is_written_as_python_does(number, at):
     assert str(number) == written(write_whole, number, at=at)
 
 
+def test_what_not_a_number_becomes_is_written_as_the_next_number():
+    """The smallest of all whole numbers has no positive counterpart: no kernel may turn for ever."""
+    assert str(-LARGEST) == written(write_whole, -LARGEST - 1)
+    assert f"-{LARGEST / MILLION:.6f}"[:15] == written(write_decimal, -LARGEST - 1, MILLION)[:15]
+
+
 @given(wholes | round_numbers, units)
 @example(0, MILLION)
 @example(-1, MILLION)

@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from streams.state import chain_index
 from streams.state.books import CLICKS, CLICKS_OF, COUNT, MASK, new_books
 from streams.state.chain_index import ChainIndex
-from streams.state.chains import clear, link, newest, older, oldest, unlink
+from streams.state.chains import link, link_all, newest, older, oldest, unlink
 from streams.state.index import ABSENT, find
 from streams.state.pool import Pool
 from streams.state.rows import REQUEST
@@ -48,12 +48,11 @@ class ChainsMachine(RuleBasedStateMachine):
 
     @rule()
     def link_anew(self):
-        """All are forgotten and linked again, by slot."""
-        clear(self.chains)
-        assert 0 == self.chains[COUNT]
+        """All at once, by slot, whatever was chained before."""
         owner_of = {key: owner for owner, rows in self.expected.items() for _, key in rows}
-        for slot in sorted(map(self.pool.find, owner_of)):
-            link(self.chains, self.rows, owner_of[int(self.pool.rows["key"][slot])], slot)
+        slots = np.array(sorted(map(self.pool.find, owner_of)), np.int64)
+        owners = np.array([owner_of[int(key)] for key in self.pool.rows["key"][slots]], np.int64)
+        link_all(self.chains, self.rows, owners, slots)
 
     @invariant()
     def holds_what_a_sorted_list_would(self):
