@@ -110,9 +110,8 @@ class Tape:
         end: int = run(
             self._state.books, notes, at, sites.words, sites.spans, sites.candidates, sites.id_spans,
             sites.ids, catalog.ads, self._weights.table, self._lines, catalog.mask, self._policy,
-            rankings.done,
-            rankings.placed, rankings.drawn, rankings.p_click, rankings.ecpm_micros, rankings.reasons,
-            rankings.propensity, rankings.text, self._blank,
+            rankings.done, rankings.placed, rankings.drawn, rankings.p_click, rankings.ecpm_micros,
+            rankings.reasons, rankings.propensity, rankings.text, self._blank,
         )  # fmt: skip
         return end
 

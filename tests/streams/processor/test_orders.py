@@ -137,3 +137,24 @@ def test_settled_orders_go_when_the_older_version_is_to_be_written():
     successor.state.restore(processor.state.drain())
     successor.restored()
     assert (1, 0) == (len(processor.state.purchases), len(successor.state.purchases))
+
+
+def test_a_refund_takes_nothing_from_a_click_that_has_the_key_of_the_one_that_earned():
+    """The click that earned the order has made room, and one that earned nothing has its key."""
+    processor = new_processor(replace(SETTINGS, state=State(max_clicks=1)))
+    events = [
+        exposure(T0_MS, event_id="x", propensity=0.5),
+        click(T0_MS + 1000, exposure_id="x"),
+        purchase(T0_MS + 2000),
+        exposure(T0_MS + 51_000, event_id="y", propensity=0.5),
+        click(T0_MS + 52_000, exposure_id="y"),
+        refund(T0_MS + 52_500, amount_micros=5_000_000),
+        click(T0_MS + 53_000, exposure_id="x"),
+        view(T0_MS + 62_600),
+    ]
+    processor.process(arrivals(events))
+    (waiting,) = processor.state.clicks
+    kinds = {decode_outcome(value).kind for _, value in processor.output.outcomes}
+    assert (T0_MS + 53_000, 0) == (waiting["ts_ms"], waiting["converted"])
+    assert {"exposure", "click", "purchase"} == kinds
+    assert 1 == processor.state.counters["unmatched_refunds"]

@@ -257,6 +257,15 @@ def test_one_number_of_a_row_is_written():
     assert encode_key(KIND, 3) == key
 
 
+def test_rows_that_may_not_be_written_to_are_copied():
+    """Kernels write by address: what is loaded from bytes must not be changed behind Python's back."""
+    rows = np.frombuffer(bytes(REQUEST.itemsize), REQUEST)
+    pool = new_pool(1)
+    pool.load(rows)
+    pool.rows["user"][pool.find(0)] = 7
+    assert (0, 7) == (int(rows["user"][0]), int(pool[0]["user"]))
+
+
 def test_an_absent_key_has_no_row():
     """``get`` says None, indexing raises KeyError."""
     pool = new_pool()
