@@ -1,5 +1,6 @@
 """The event ids of the last hour or so, so that a second copy has no second effect."""
 
+from array import array
 from collections import deque
 
 import numpy as np
@@ -26,10 +27,9 @@ class EventIds:
         self.overflowed = 0
         self.known: set[int] = set()
         """Keys of the events that are known; ``add`` changes it."""
-        self._blocks: deque[tuple[int, int, list[int]]] = deque()  # number, newest ts_ms, keys
+        self._blocks: deque[tuple[int, int, npt.NDArray[np.int64]]] = deque()  # number, newest ts_ms, keys
         self._next_block = 0
-        self._new: list[int] = []
-        self._new_ts_ms: list[int] = []
+        self._new, self._new_ts_ms = array("q"), array("q")
 
     def __len__(self) -> int:
         return len(self.known)
@@ -43,21 +43,20 @@ class EventIds:
     def drain(self, stream_ms: int) -> list[tuple[bytes, bytes | None]]:
         """Changelog records of what came and what expired since the last call."""
         records: list[tuple[bytes, bytes | None]] = []
-        for start in range(0, len(self._new), MAX_BLOCK):
-            keys = self._new[start : start + MAX_BLOCK]
-            rows = np.zeros(len(keys), EVENT_ID)
-            rows["key"] = keys
-            rows["ts_ms"] = self._new_ts_ms[start : start + MAX_BLOCK]
+        new = np.zeros(len(self._new), EVENT_ID)
+        new["key"], new["ts_ms"] = self._new, self._new_ts_ms
+        self._new, self._new_ts_ms = array("q"), array("q")
+        for start in range(0, len(new), MAX_BLOCK):
+            rows = new[start : start + MAX_BLOCK]
             self._append(rows)
             records.append((encode_key(KIND, self._next_block - 1), encode_block(rows)))
-        self._new, self._new_ts_ms = [], []
         while self._blocks:
             number, newest_ms, keys = self._blocks[0]
             expired = newest_ms + self.horizon_ms < stream_ms
             if not expired and len(self.known) <= self.capacity:
                 break
             self._blocks.popleft()
-            self.known.difference_update(keys)
+            self.known.difference_update(keys.tolist())
             self.overflowed += 0 if expired else len(keys)
             records.append((encode_key(KIND, number), None))
         return records
@@ -66,12 +65,12 @@ class EventIds:
         """Replace the content by numbered blocks of ``EVENT_ID`` rows."""
         self._blocks.clear()
         self.known.clear()
-        self._new, self._new_ts_ms = [], []
+        self._new, self._new_ts_ms = array("q"), array("q")
         for number, rows in sorted(blocks, key=lambda block: block[0]):
             self._next_block = number
             self._append(rows)
             self.known.update(rows["key"].tolist())
 
     def _append(self, rows: npt.NDArray[np.void]) -> None:
-        self._blocks.append((self._next_block, int(rows["ts_ms"].max()), rows["key"].tolist()))
+        self._blocks.append((self._next_block, int(rows["ts_ms"].max()), rows["key"].copy()))
         self._next_block += 1
