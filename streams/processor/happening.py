@@ -6,7 +6,7 @@ from streams.processor import timers, turns
 from streams.processor.joined import click_due, link_joined, negative_due, restore_joined
 from streams.processor.joins import exposure_due, repeat_due, repeat_until_ms, request_due, verdict_due
 from streams.processor.orders import order_until_ms, purchase_due, refund_due
-from streams.processor.records import NO_OFFSET, has_room
+from streams.processor.records import has_room
 from streams.processor.repeats import link_repeats, remove_repeat
 from streams.processor.rules import (
     CLICK_WINDOW_MS,
@@ -45,6 +45,7 @@ from streams.state.books import (
     requests,
 )
 from streams.state.index import ABSENT, find
+from streams.state.rows import NO_OFFSET
 from streams.state.slots import USED, marks_of, remove
 
 

@@ -6,14 +6,14 @@ from numba import njit
 from models.delays import draw_age_ms
 from models.hashing import number_key
 from streams.processor import timers
-from streams.processor.records import CVR, NEGATIVE, NO_OFFSET, learn
+from streams.processor.examples import CVR, NEGATIVE, learn
 from streams.processor.rules import ATTRIBUTION_WINDOW_MS, FINAL_MS, ORDER_LATENESS_MS
 from streams.processor.turns import is_behind
 from streams.processor.validity import is_burst
 from streams.state import chains
 from streams.state.books import CLICKS, CLICKS_OF, COUNT, END, EVICTED, RULES, STREAM_MS, TIMERS, clicks
 from streams.state.index import ABSENT, find
-from streams.state.rows import NOBODY
+from streams.state.rows import NO_OFFSET, NOBODY
 from streams.state.slots import USED, marks_of, remove, touch
 
 LEARNABLE, WAITS = 1, 2
@@ -155,7 +155,7 @@ def negative_due(books, key, deadline_ms):  # type: ignore[no-untyped-def]
     touch(books[CLICKS], slot)
     age_ms, stands_for = _negative_age(books, click)
     learn(
-        books, CVR, click.origin, click.offset, NEGATIVE, 0, click.ts_ms, click.request_offset, 0,
+        books, CVR, click.origin, click.offset, NEGATIVE, 0, click.ts_ms, click.request_offset,
         float(stands_for), age_ms, click.buckets,
     )  # fmt: skip
 

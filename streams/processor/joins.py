@@ -13,6 +13,15 @@ waits for such a place is settled once it is known whose the place is.
 from numba import njit
 
 from streams.processor import timers
+from streams.processor.examples import (
+    CREDITED_NEGATIVE,
+    CREDITED_POSITIVE,
+    CTR,
+    CVR,
+    NEGATIVE,
+    POSITIVE,
+    learn,
+)
 from streams.processor.joined import (
     WAITS,
     add_joined,
@@ -26,23 +35,15 @@ from streams.processor.records import (
     CLICKED,
     CLICKER_ROW,
     CREDITED,
-    CREDITED_NEGATIVE,
-    CREDITED_POSITIVE,
-    CTR,
-    CVR,
     EVENT,
     EXPOSED,
-    NEGATIVE,
     NO_DECISION,
     NO_EXPOSURE,
-    NO_OFFSET,
-    POSITIVE,
     RATE,
     REPEATED,
     UNKNOWN,
     VALID,
     followed,
-    learn,
     tell,
     unfounded,
 )
@@ -78,6 +79,7 @@ from streams.state.books import (
     requests,
 )
 from streams.state.index import ABSENT, find
+from streams.state.rows import NO_OFFSET
 from streams.state.slots import put, remove, touch
 
 NO_NEXT = -1
@@ -199,19 +201,9 @@ def exposure_due(books, key):  # type: ignore[no-untyped-def]
     row = exposures(books)[slot]
     if row.learnable and not row.clicked % 2:
         learn(
-            books,
-            CTR,
-            row.origin,
-            row.offset,
-            NEGATIVE,
-            0,
-            row.ts_ms,
-            row.request_offset,
-            0,
-            1.0,
-            0,
+            books, CTR, row.origin, row.offset, NEGATIVE, 0, row.ts_ms, row.request_offset, 1.0, 0,
             row.buckets,
-        )
+        )  # fmt: skip
     remove(books[EXPOSURES], key)
 
 
@@ -365,7 +357,7 @@ def _join(books, key, who, at, now_ms, credited):  # type: ignore[no-untyped-def
     if exposure.learnable:
         learn(
             books, CTR, exposure.origin, exposure.offset, POSITIVE, exposure.clicked // 2, exposure.ts_ms,
-            exposure.request_offset, 1, 1.0, 0, exposure.buckets,
+            exposure.request_offset, 1.0, 0, exposure.buckets,
         )  # fmt: skip
         await_negative(books, slot, now_ms)
     exposure.clicked += 1 - exposure.clicked % 2
@@ -390,12 +382,12 @@ def _credit(books, slot, who, at, invalid):  # type: ignore[no-untyped-def]
     if click.learnable:
         learn(
             books, CTR, click.exposure_origin, click.exposure_offset, CREDITED_POSITIVE, credits, exposed_ms,
-            click.request_offset, 1, -1.0, 0, click.buckets,
+            click.request_offset, -1.0, 0, click.buckets,
         )  # fmt: skip
         if click.learnable != WAITS:  # the release before learned it at once
             learn(
                 books, CVR, click.origin, click.offset, CREDITED_NEGATIVE, 0, click.ts_ms,
-                click.request_offset, 0, -1.0, 0, click.buckets,
+                click.request_offset, -1.0, 0, click.buckets,
             )  # fmt: skip
     forget(books, slot)
 

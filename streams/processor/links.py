@@ -15,7 +15,6 @@ from streams.processor.identities import Claim, Transfer, encode_identity
 from streams.processor.joined import has_joined, leave, link_joined, receive, unlink_joined
 from streams.processor.orders import is_waiting
 from streams.processor.output import Output
-from streams.processor.records import NO_OFFSET
 from streams.processor.tape import Tape
 from streams.routing import KNOWN, partition_hash
 from streams.settings import Identity
@@ -23,7 +22,7 @@ from streams.state.books import EVICTED
 from streams.state.index import ABSENT
 from streams.state.partition import PartitionState
 from streams.state.placing import moved
-from streams.state.rows import KINDS, Rows, decode_rows, encode_rows
+from streams.state.rows import KINDS, NO_OFFSET, Rows, decode_rows, encode_rows
 
 MAX_CLICKS = 64
 """Of one transfer, the newest: some 20 KB. The last click before an order earns it."""

@@ -9,19 +9,16 @@ orders comes first must not depend on whether both are later than they may be.
 from numba import njit
 
 from streams.processor import timers
+from streams.processor.examples import CVR, POSITIVE, RETRACTED, learn
 from streams.processor.joined import hold, last_joined
 from streams.processor.joins import awaited
 from streams.processor.records import (
-    CVR,
     ORDER_NAMES,
     ORDER_ROW,
     ORDERED,
-    POSITIVE,
     REFUNDED,
-    RETRACTED,
     VALID,
     followed,
-    learn,
     name,
 )
 from streams.processor.rules import FINAL_MS, REFUND_WINDOW_MS, REMEMBERS, UNMATCHED_REFUNDS, count
@@ -163,7 +160,7 @@ def _settle(books, order_slot):  # type: ignore[no-untyped-def]
     hold(books, slot, order_until_ms(books, order))
     if click.converted == 1 and click.learnable:
         learn(
-            books, CVR, order.origin, order.offset, POSITIVE, 0, click.ts_ms, click.request_offset, 1, 1.0,
+            books, CVR, order.origin, order.offset, POSITIVE, 0, click.ts_ms, click.request_offset, 1.0,
             delay_ms, click.buckets,
         )  # fmt: skip
     return True
@@ -198,7 +195,7 @@ def _take_back(books, order_slot, refund):  # type: ignore[no-untyped-def]
         touch(books[CLICKS], slot)
         if not click.converted and click.learnable:
             learn(
-                books, CVR, refund.origin, refund.offset, RETRACTED, 0, click.ts_ms, click.request_offset, 1,
+                books, CVR, refund.origin, refund.offset, RETRACTED, 0, click.ts_ms, click.request_offset,
                 -1.0, order.ts_ms - click.ts_ms, click.buckets,
             )  # fmt: skip
     return True

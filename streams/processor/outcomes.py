@@ -4,36 +4,30 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from models.catalog import Catalog
 from models.hashing import stable_key
 from schemas.events import Event
-from schemas.examples import Example, Source
-from schemas.model import Task
 from schemas.outcomes import Invalid, Outcome
 from streams.processor.consent import NOBODY_SUFFIX
+from streams.processor.examples import ID_AT
 from streams.processor.output import Output, encode, message_key
 from streams.processor.records import (
     CLICKED,
     CLICKER_ROW,
     CREDITED,
-    CREDITED_POSITIVE,
     EVENT,
     EXPOSED,
-    NEGATIVE,
-    NO_OFFSET,
     ORDER_ROW,
     ORDERED,
-    POSITIVE,
     REFUNDED,
     UNFOUNDED,
-    Learned,
     Records,
     Told,
 )
 from streams.state.partition import PartitionState
-from streams.state.rows import NOBODY
+from streams.state.rows import NO_OFFSET, NOBODY
 
 SAMPLE_SEED = 1
 """Of the hash that samples negatives: the challenger's sample must not depend on it."""
@@ -44,9 +38,6 @@ INVALID: tuple[Invalid, ...] = (
 KINDS: dict[int, Literal["click", "purchase", "refund", "credit"]] = {
     CLICKED: "click", UNFOUNDED: "click", ORDERED: "purchase", REFUNDED: "refund", CREDITED: "credit",
 }  # fmt: skip
-TASKS: tuple[Task, ...] = ("ctr", "cvr")
-ENDS = {0: "-0", 1: "-1", 2: "-1-credited", 3: "-0-credited", 4: "-retracted"}
-"""What is learned at a place, by the codes of ``streams.processor.records``."""
 
 
 class Seen(Struct, frozen=True, gc=False):
@@ -93,18 +84,21 @@ class Outcomes:
                 self._exposed(seen[reference], INVALID[invalid])
             else:
                 self._followed(Told._make(rows[reference]), seen)
-        if learned := records.examples():
-            text = records.text()
-            for row in learned:
-                self._example(Learned._make(row), text)
+        text, examples = records.text(), self.output.examples
+        for start, id_end, weight_at, end, sampled, weight in records.examples():
+            if sampled:
+                if not self.keeps_negative(text[start + ID_AT : id_end].decode()):
+                    continue
+                weight = self.negative_weight
+            examples.append((None, b"%b%r%b" % (text[start:weight_at], weight, text[weight_at:end])))
 
-    def keeps_negative(self, place: str) -> bool:
+    def keeps_negative(self, example_id: str) -> bool:
         """Whether an exposure without a click is among the sample that is learned; told by its identity.
 
         Those that are kept have ``negative_weight``, which is all of the correction: what is learned are the
         probabilities of all exposures, and nothing is added at serving.
         """
-        return self.negative_weight == 1.0 or stable_key(f"ctr-{place}", SAMPLE_SEED) < self._negatives_below
+        return self.negative_weight == 1.0 or stable_key(example_id, SAMPLE_SEED) < self._negatives_below
 
     def _exposed(self, seen: Seen, invalid: Invalid) -> None:
         """It was shown, or is said to have been."""
@@ -156,23 +150,3 @@ class Outcomes:
             row = self.state.purchases.rows[told.at]
             return str(row["shop_id"]), str(row["user_id"]), str(row["order_id"])
         return "", "", ""
-
-    def _example(self, learned: Learned, text: bytes) -> None:
-        """There is something to learn; its place is ``<partition>-<offset>-<what was learned there>``."""
-        task, weight = TASKS[learned.task], learned.weight
-        place = f"{self.partition_of(learned.origin)}-{learned.offset}"
-        if learned.what in (POSITIVE, CREDITED_POSITIVE) and learned.credits:  # after a credit it is another
-            place += f"-1-{learned.credits}" + ENDS[learned.what][2:]
-        else:
-            place += ENDS[learned.what]
-        if learned.what == NEGATIVE and task == "ctr":
-            if not self.keeps_negative(place):
-                return
-            weight = self.negative_weight
-        source: Source = "foreign" if learned.request_offset == NO_OFFSET else "own"
-        label: Literal[0, 1] = 1 if learned.label else 0
-        features: Any = Raw(text[learned.start : learned.end])  # encoded already
-        example = Example(
-            f"{task}-{place}", task, learned.ts_ms, label, weight, source, features, learned.age_ms
-        )  # fmt: skip
-        self.output.examples.append((None, encode(example)))

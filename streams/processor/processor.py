@@ -23,9 +23,8 @@ from streams.processor.outcomes import Outcomes, Seen
 from streams.processor.output import Output
 from streams.processor.rankings import NO_AD
 from streams.processor.rules import set_rules
-from streams.processor.run import CLICK, FOREIGN, NO_TICKET, ORDER, OWN, REFUND, TIME, VIEW
 from streams.processor.sites import Sites
-from streams.processor.tape import MAX_SEEN, Tape
+from streams.processor.tape import CLICK, FOREIGN, MAX_SEEN, NO_TICKET, ORDER, OWN, REFUND, TIME, VIEW, Tape
 from streams.settings import Settings
 from streams.state.partition import PartitionState
 from streams.state.rows import NOBODY
@@ -36,7 +35,7 @@ NOWHERE = 0, 0, 0
 MAX_NUMBER = 2**62
 """Of what a decision's identity may say: a note has room for it."""
 
-# What is noted of each kind of event: the numbers that ``streams.processor.run`` reads, in its order.
+# What is noted of each kind of event: the numbers that ``streams.processor.tape`` reads, in its order.
 time_note, view_note, slot_note, own_note, foreign_note, click_note, order_note, line_note, refund_note = (
     Struct(f"{numbers}q").pack for numbers in (3, 11, 4, 14, 13, 13, 9, 2, 9)
 )
@@ -58,7 +57,7 @@ class Processor:
         self.partition = partition
         self.catalog = catalog
         self.state = PartitionState(settings.state, settings.processing)
-        set_rules(self.state.books, settings, self.state.write_version)
+        set_rules(self.state.books, settings, partition, self.state.write_version)
         self.output = Output()
         self.sites = sites or Sites(catalog)
         self.decider = Decider(catalog, weights, self.output, settings.deciding)

@@ -1,6 +1,6 @@
 """Rankings of the slots that ask for an ad: numbers for what is chosen, and text that needs no encoding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from numba import njit
 
 from models.placement import MILLION, SHARES
-from streams.processor.text import write_bytes, write_decimal, write_whole
+from streams.processor.text import texts_of, write_bytes, write_decimal, write_whole
 
 CHOSEN, COMPETING, CANDIDATES_AT, SHARES_AT, END_AT, FIRST, LAST = range(7)
 """Columns of ``Rankings.placed``:
@@ -29,14 +29,8 @@ CANDIDATE_TEXT, SHARES_TEXT = 64, 4096
 NO_AD = -1
 
 
-def _texts(words: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Bytes of some texts, one behind the other, and where each begins."""
-    data = [word.encode() for word in words]
-    return np.frombuffer(b"".join(data), np.uint8), np.cumsum([0, *map(len, data)])
-
-
-_COLUMNS, _COLUMN_AT = _texts(['{"ids":', ',"p_click":[', '],"score_micros":[', '],"propensity":[', "]}"])
-_SHARES, _SHARE_AT = _texts([f'"{share}":' for share in SHARES])
+_COLUMNS, _COLUMN_AT = texts_of(['{"ids":', ',"p_click":[', '],"score_micros":[', '],"propensity":[', "]}"])
+_SHARES, _SHARE_AT = texts_of([f'"{share}":' for share in SHARES])
 _COMMA, _OPEN, _CLOSE = ord(","), ord("{"), ord("}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import carray, njit
 
-from streams.processor.text import write_wholes
+from streams.processor.examples import EXAMPLE, EXAMPLE_TEXT
 from streams.state.books import (
     ARRAY_AT,
     COUNT,
@@ -23,18 +23,12 @@ from streams.state.books import (
 )
 from streams.state.rows import NOBODY
 
-NO_OFFSET = -1
-"""Of a partner that has not come; of a request: another system had chosen."""
-
 EXPOSED, CLICKED, ORDERED, REFUNDED, CREDITED, UNFOUNDED = range(6)
 """What an outcome is about."""
 VALID, IMPOSSIBLE_TIMING, RATE, NO_EXPOSURE, NO_DECISION, REPEATED, NO_PAGE_VIEW = range(7)
 """Codes of ``schemas.outcomes.Invalid``."""
 EVENT, CLICKER_ROW, ORDER_ROW, UNKNOWN = range(4)
 """Who says of which shop and user it is: the event with a number, a row in a slot, or nobody any more."""
-CTR, CVR = range(2)
-NEGATIVE, POSITIVE, CREDITED_POSITIVE, CREDITED_NEGATIVE, RETRACTED = range(5)
-"""What is learned at a place."""
 PROFILE_ROW, CLICKER_NAMES, ORDER_NAMES = range(3)
 """Rows with texts of an event, which are written when the kernel is done."""
 
@@ -48,26 +42,12 @@ OUTCOME = np.dtype(
         )
     ]
 )  # fmt: skip
-EXAMPLE = np.dtype(
-    [
-        *(
-            (name, "i8")
-            for name in (
-                "task", "origin", "offset", "what", "credits", "ts_ms", "request_offset", "label", "age_ms",
-                "start", "end",
-            )
-        ),
-        ("weight", "f8"),
-    ]
-)  # fmt: skip
 TOLD_NUMBERS, NAMED_NUMBERS = 3, 3
 
 FIRST_RECORDS = 4096
 FIRST_TEXT = 1 << 22
 RESERVE = 64
 """Records of each kind that one event or one timer makes at most; more only where repeated clicks wait."""
-EXAMPLE_TEXT = 1024
-"""Bytes of an example's features, at most."""
 
 
 class Told(NamedTuple):
@@ -90,23 +70,6 @@ class Told(NamedTuple):
     exposure_origin: int
     delay_ms: int
     revenue_micros: int
-
-
-class Learned(NamedTuple):
-    """An example, as ``EXAMPLE`` has it; its features are text."""
-
-    task: int
-    origin: int
-    offset: int
-    what: int
-    credits: int
-    ts_ms: int
-    request_offset: int
-    label: int
-    age_ms: int
-    start: int
-    end: int
-    weight: float
 
 
 @njit(cache=True)
@@ -162,25 +125,6 @@ def followed(books, what, origin, offset, ts_ms, who, at, click, delay_ms, reven
 
 
 @njit(cache=True)
-def learn(books, task, origin, offset, what, credits, ts_ms, request_offset, label, weight, age_ms, buckets):  # type: ignore[no-untyped-def]
-    """There is something to learn: an example with these features."""
-    place = books[LEARNED, COUNT]
-    row = carray(pointer(books[LEARNED, ARRAY_AT]), (books[LEARNED, SIZE],), EXAMPLE)[place]
-    row.task, row.origin, row.offset, row.what, row.credits = task, origin, offset, what, credits
-    row.ts_ms, row.request_offset, row.label, row.weight, row.age_ms = (
-        ts_ms,
-        request_offset,
-        label,
-        weight,
-        age_ms,
-    )
-    text = carray(pointer(books[TEXT, ARRAY_AT]), (books[TEXT, SIZE],), np.uint8)
-    row.start = books[TEXT, COUNT]
-    row.end = books[TEXT, COUNT] = write_wholes(text, row.start, buckets)
-    books[LEARNED, COUNT] += 1
-
-
-@njit(cache=True)
 def name(books, what, slot, event):  # type: ignore[no-untyped-def]
     """A new row needs texts of an event."""
     named, at = (
@@ -216,7 +160,7 @@ class Records:
         return self._told[: self._count(TOLD)].tolist(), self._followed[: self._count(FOLLOWED)].tolist()
 
     def examples(self) -> list[tuple[Any, ...]]:
-        """As for ``Learned``."""
+        """Rows of ``EXAMPLE``."""
         learned: list[tuple[Any, ...]] = self._learned[: self._count(LEARNED)].tolist()
         return learned
 

@@ -10,7 +10,8 @@ from streams.state.rows import COUNTERS
     LATENESS_MS, FINAL_MS, REQUEST_WINDOW_MS, CLICK_WINDOW_MS, ATTRIBUTION_WINDOW_MS,
     ORDER_LATENESS_MS, REFUND_WINDOW_MS, PANE_MS, MAX_CLICKS, MIN_DELAY_MS, CLOCK_TOLERANCE_MS,
     NEEDS_PAGE_VIEW, JUDGES, REMEMBERS, RECLAIM_AFTER_MS,
-) = range(2, 17)  # fmt: skip
+    PARTITION,
+) = range(2, 18)  # fmt: skip
 """Columns behind ``EXPIRED_MS``. ``FINAL_MS``: how long after a click's time all
 is here that its verdict depends on; ``JUDGES``: whether clicks are judged at all, ``REMEMBERS``: whether
 orders are kept for refunds."""
@@ -25,7 +26,7 @@ UNMATCHED_EXPOSURES, UNMATCHED_CLICKS, UNMATCHED_REFUNDS, PURCHASES_SEEN, DUPLIC
 )  # fmt: skip
 
 
-def set_rules(books: Books, settings: Settings, write_version: int) -> None:
+def set_rules(books: Books, settings: Settings, partition: int, write_version: int) -> None:
     """Write the line of a partition whose changelog is of that version."""
     windows, validity = settings.processing, settings.validity
     judges = write_version >= JUDGING_VERSION
@@ -33,12 +34,13 @@ def set_rules(books: Books, settings: Settings, write_version: int) -> None:
     pane_ms = max(1, int(validity.window_s * 500))
     max_clicks = validity.max_clicks if judges else 0
     final_ms = lateness_ms + (2 * pane_ms if max_clicks else 0)
-    books[RULES, LATENESS_MS : RECLAIM_AFTER_MS + 1] = (
+    books[RULES, LATENESS_MS : PARTITION + 1] = (
         lateness_ms, final_ms, int(windows.request_window_s * 1000), int(windows.click_window_s * 1000),
         int(windows.attribution_window_s * 1000), max(int(windows.order_lateness_s * 1000), final_ms),
         int(windows.refund_window_s * 1000), pane_ms, max_clicks, validity.min_click_delay_ms,
         validity.clock_tolerance_ms, validity.require_page_view and judges, judges,
         write_version >= REMEMBERING_VERSION, int(settings.identity.reclaim_after_s * 1000),
+        partition,
     )  # fmt: skip
 
 

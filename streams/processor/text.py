@@ -1,11 +1,20 @@
 """Numbers as JSON text, for kernels: what a kernel has computed need not become Python's numbers first."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 LARGEST = 2**63 - 1
 """The one number below its negative, which NaN becomes, is written as that."""
 ZERO, POINT, MINUS, COMMA, OPEN, CLOSE = (ord(sign) for sign in "0.-,[]")
+
+
+def texts_of(words: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Bytes of some texts, one behind the other, and where each begins."""
+    data = [word.encode() for word in words]
+    return np.frombuffer(b"".join(data), np.uint8), np.cumsum([0, *map(len, data)])
 
 
 @njit(cache=True)

@@ -30,6 +30,8 @@ CHECKED_AT_ONCE = 512
 
 NOBODY = 0
 """In place of a user's key, in rows of whoever has not agreed to a profile."""
+NO_OFFSET = -1
+"""Of a partner that has not come; of a request: another system had chosen."""
 
 META = np.dtype(
     [
@@ -235,7 +237,7 @@ def encode_rows(rows: Rows) -> list[bytes]:
 
 def encode_block(rows: Rows) -> bytes:
     """Changelog value of many small rows together."""
-    return b"".join(encode_rows(rows))
+    return _framed_rows(rows, _VERSION_OF[rows.dtype]).tobytes()
 
 
 def decode_rows(kind: bytes, values: Iterable[bytes | memoryview]) -> Rows:
@@ -281,11 +283,16 @@ def layout_version(kind: bytes, version: int) -> int:
     return max((each for each in versions if each <= version), default=min(versions))
 
 
-def _encode(rows: Rows, version: int) -> list[bytes]:
+def _framed_rows(rows: Rows, version: int) -> Rows:
     framed = np.zeros(len(rows), _framed(rows.dtype))
     framed["version"] = version
     framed["row"] = rows
     framed["checksum"] = _checksums(framed, version)
+    return framed
+
+
+def _encode(rows: Rows, version: int) -> list[bytes]:
+    framed = _framed_rows(rows, version)
     whole, size = framed.tobytes(), framed.itemsize
     return [whole[i : i + size] for i in range(0, len(whole), size)]
 

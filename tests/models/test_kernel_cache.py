@@ -31,7 +31,7 @@ def test_a_copy_of_the_code_has_its_fingerprint(copy, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["models/hashing.py", "streams/routing.py", "streams/processor/run.py", "streams/state/books.py"],
+    ["models/hashing.py", "streams/routing.py", "streams/processor/tape.py", "streams/state/books.py"],
 )
 def test_a_changed_source_changes_the_fingerprint(copy, name):
     """Of any folder that kernels are in; and once the change is taken back, it is the one that it was."""

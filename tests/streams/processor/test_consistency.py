@@ -11,14 +11,13 @@ from partitions import Partitions
 from traffic import SETTINGS, T0_MS, arrivals, click, exposure, new_processor, purchase, refund, view
 
 from schemas.outcomes import decode_outcome
-from streams.processor.records import NO_OFFSET
 from streams.routing import partition_of
 from streams.settings import Identity, State, Validity
 from streams.state.books import CLICKS, CLICKS_OF, COUNT, EVICTED, REPEATS, REPEATS_OF
 from streams.state.chains import newest, older, oldest
 from streams.state.index import ABSENT
 from streams.state.lookup import user_key
-from streams.state.rows import NOBODY, encode_key
+from streams.state.rows import NO_OFFSET, NOBODY, encode_key
 
 COUNT_OF_PARTITIONS = 2
 LINKED = {"a1": "u1", "a2": "u2", "a3": "u1"}

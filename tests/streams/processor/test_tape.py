@@ -13,7 +13,7 @@ from streams.processor import tape
 from streams.processor.arrival import decode
 from streams.processor.rankings import CANDIDATE_TEXT, SHARES_TEXT
 from streams.processor.records import EXAMPLE_TEXT, RESERVE
-from streams.processor.run import run
+from streams.processor.tape import run
 from streams.settings import Learning, State
 
 MIX = generate(3000, seed=5, partitions=1)
