@@ -1,10 +1,12 @@
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.codec import zstd_encode
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
+from aiokafka.producer.sender import Sender
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from streams.delivery.clients import new_producer
@@ -44,6 +46,36 @@ def test_what_will_not_mend_itself_is_raised() -> None:
     """A right that is missing is no matter of patience."""
     with pytest.raises(GroupAuthorizationFailedError):
         asyncio.run(coordinator(GroupAuthorizationFailedError("t")))
+
+
+class SlowBatch:
+    """A batch that is built only once the event loop has gone on; no longer than a test may take."""
+
+    def __init__(self) -> None:
+        self.loop_went_on = threading.Event()
+        self.built = False
+
+    def get_data_buffer(self) -> None:
+        self.built = self.loop_went_on.wait(timeout=10.0)
+
+
+def test_the_event_loop_goes_on_while_batches_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressing holds up nobody, and is over before the request is made."""
+    batch, requests = SlowBatch(), []
+
+    async def request(self: Sender, node: int, batches: dict[str, SlowBatch]) -> None:
+        requests.append((node, [each.built for each in batches.values()]))
+
+    async def go() -> None:
+        sending = asyncio.create_task(PatientSender._send_produce_req(maker, 7, {"p": batch}))
+        await asyncio.sleep(0)
+        batch.loop_went_on.set()
+        await sending
+
+    monkeypatch.setattr(Sender, "_send_produce_req", request)
+    maker = PatientSender.__new__(PatientSender)
+    asyncio.run(go())
+    assert [(7, [True])] == requests
 
 
 def test_our_producers_are_patient() -> None:
