@@ -1,5 +1,6 @@
 """What becomes of the work when nodes of a replicated cluster fail: nothing."""
 
+import pytest
 from delivery.bed import ASK_S, Bed, Worker
 from delivery.results import assert_same
 
@@ -7,6 +8,7 @@ from schemas.topics import INPUTS
 from streams.embedded.kafka import Cluster
 from streams.lag import end_offsets
 
+pytestmark = pytest.mark.xdist_group("nodes")  # one cluster for all
 WENT_ON = 1000
 """Events after which the work is taken to go on: more than was under way when a node failed."""
 
