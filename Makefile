@@ -3,20 +3,22 @@
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; done)
 BIN := .venv/bin
-SOURCES := streams models schemas
+KERNELLESS := models schemas tests/models tests/schemas
 
 .PHONY: demo test lint bench clean
 
 demo: .venv/.demo
 	$(BIN)/headrace demo
 
-# Tests of delivery watch the clocks of brokers and sessions: those on Apache Kafka have the machine to themselves.
-# The first tests compile the kernels while mypy has the other core: two processes would do all of it twice.
+# The processor's kernel takes a minute to compile, which two processes would each do: one does and tests the
+# processor, while the other core has what needs no such kernel. Tests of delivery wait for brokers and sessions
+# most of the time, so there are two at once; they watch clocks, so no more than that, and nothing beside them.
 test: .venv/.test
-	$(BIN)/pytest tests/streams/processor/test_tape.py & compiling=$$!; $(MAKE) lint && wait $$compiling
-	$(BIN)/pytest -n 2 --doctest-modules $(SOURCES) tests --ignore tests/delivery
-	$(BIN)/pytest -n 2 tests/delivery -m "not kafka"
-	$(BIN)/pytest tests/delivery -m kafka
+	$(BIN)/pytest tests/streams/processor & processor=$$!; \
+		$(MAKE) lint && $(BIN)/pytest --doctest-modules $(KERNELLESS) && wait $$processor
+	$(BIN)/pytest -n 2 --doctest-modules streams tests \
+		$(addprefix --ignore ,tests/delivery tests/streams/processor $(KERNELLESS))
+	$(BIN)/pytest -n 2 --dist loadgroup tests/delivery
 
 lint: .venv/.test
 	$(BIN)/ruff check

@@ -16,6 +16,7 @@ from streams.bench.mix import Mix, generate
 from streams.embedded.kafka import Cluster
 from streams.settings import Kafka, Processing, Settings
 
+LONGEST = "test_nodes.py", "test_faults.py", "test_survival.py"
 EVENTS = 30_000
 PARTITIONS = 4
 SETTINGS = Settings(
@@ -36,10 +37,12 @@ SETTINGS = Settings(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where there is Java, Apache Kafka will do, but for what the embedded broker has got wrong once.
+    """The longest first: what is left for the end is short, and no process of tests waits long for another.
 
+    Where there is Java, Apache Kafka will do, but for what the embedded broker has got wrong once.
     ``HEADRACE_TEST_BROKERS=all`` runs every test on each.
     """
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     if shutil.which("java") is None or os.environ.get("HEADRACE_TEST_BROKERS") == "all":
         return
     left_out = [

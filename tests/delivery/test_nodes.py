@@ -1,12 +1,14 @@
 """What becomes of the work when nodes of a replicated cluster fail: nothing."""
 
-from delivery.bed import Bed, Worker
+import pytest
+from delivery.bed import ASK_S, Bed, Worker
 from delivery.results import assert_same
 
 from schemas.topics import INPUTS
 from streams.embedded.kafka import Cluster
 from streams.lag import end_offsets
 
+pytestmark = pytest.mark.xdist_group("nodes")  # one cluster for all
 WENT_ON = 1000
 """Events after which the work is taken to go on: more than was under way when a node failed."""
 
@@ -50,13 +52,13 @@ def test_all_nodes_restarted_change_nothing(fresh_cluster: Cluster, replicated: 
 def wait_until_it_goes_on(bed: Bed, worker: Worker) -> None:
     """Wait until more is committed, by this worker, which must live."""
     enough = min(bed.committed() + WENT_ON, sum(bed.ask(lambda admin: end_offsets(admin, INPUTS)).values()))
-    bed.wait_for(lambda: bed.committed() >= enough, worker)
+    bed.wait_for(lambda: bed.committed() >= enough, worker, poll_s=ASK_S)
 
 
 def wait_until_somebody_goes_on(bed: Bed, worker: Worker) -> Worker:
     """Wait until more is committed, by this worker or, where it ended with status 1, by a new one."""
     enough = min(bed.committed() + WENT_ON, sum(bed.ask(lambda admin: end_offsets(admin, INPUTS)).values()))
-    bed.wait_for(lambda: bed.committed() >= enough or worker.ended)
+    bed.wait_for(lambda: bed.committed() >= enough or worker.ended, poll_s=ASK_S)
     if worker.ended:
         assert 1 == worker.exit_status()
         worker = bed.start()

@@ -29,7 +29,7 @@ from streams.connection import connection_options
 from streams.settings import ClickHouse, Kafka, Settings, child_environment
 from streams.sinks.engine import EngineStore
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]  # one node for all
 README = (Path(__file__).parents[2] / "deploy/README.md").read_text()
 VIEW = {
     "type": "view", "event_id": "e1", "user_id": "u1", "ts_ms": 1_748_851_200_000, "page": "home",

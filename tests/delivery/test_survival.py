@@ -4,7 +4,7 @@ import signal
 from random import Random
 
 import pytest
-from delivery.bed import Bed
+from delivery.bed import ASK_S, Bed
 from delivery.results import assert_same
 from kafka import TopicPartition
 
@@ -72,7 +72,7 @@ def test_a_zombie_changes_nothing(shop: Bed, stream: Mix) -> None:
     shop.expire(zombie)
     shop.wait_until_read(staying)
     zombie.resume()
-    shop.wait_for(lambda: zombie.ended or len(shop.members()) == 4, staying)
+    shop.wait_for(lambda: zombie.ended or len(shop.members()) == 4, staying, poll_s=ASK_S)
     if not zombie.ended:
         zombie.send(signal.SIGTERM)
     assert zombie.exit_status() in (0, 1)  # it joins again, or finds itself fenced and ends

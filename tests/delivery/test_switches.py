@@ -54,6 +54,7 @@ def test_a_switch_takes_effect_on_every_worker_that_runs(shop: Bed) -> None:
     for number, stop in enumerate([True, False]):
         asyncio.run(throw(shop.settings.kafka, [Switch(f"s{number}", stop, "me", "a test", TS_MS)]))
         ask_until(paused=stop)
+    shop.wait_until_read(*workers)  # the newest decision of a partition may be that of the view before
     for worker in workers:
         worker.terminate()
     asked = next(numbers)
