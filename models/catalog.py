@@ -28,6 +28,9 @@ OPEN_END_MS = 2**62
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 MAX_CACHED_REQUESTS = 100_000
+NO_ROWS = 0, 0
+TARGETS = "slots", "pages", "categories", "devices", "countries"
+"""Of an ad, for the fields of ``Request`` behind the shop."""
 
 
 class ConversionError(ValueError):
@@ -108,18 +111,21 @@ class Catalog:
         if found is None:
             if len(self._candidates) >= MAX_CACHED_REQUESTS:
                 self._candidates.clear()
-            rows = [
-                row
-                for row, ad in enumerate(self.live_ads)
-                if ad.shop_id == request.shop_id
-                and _matches(ad.slots, request.slot_id)
-                and _matches(ad.pages, request.page)
-                and _matches(ad.categories, request.category)
-                and _matches(ad.devices, request.device)
-                and _matches(ad.countries, request.country)
-            ]
-            ids = [self.live_ads[row].ad_id for row in rows]
-            found = self._candidates[request] = Candidates(np.array(rows, dtype=np.int64), ids)
+            shop = self._shop_rows.get(request.shop_id, NO_ROWS)
+            words = zip(TARGETS, request[1:], strict=True)
+            matching = np.logical_and.reduce([self._matching(shop, field, word) for field, word in words])
+            rows = shop[0] + np.flatnonzero(matching)
+            ids = [self.live_ads[row].ad_id for row in rows.tolist()]
+            found = self._candidates[request] = Candidates(rows, ids)
+        return found
+
+    def _matching(self, shop: tuple[int, int], field: str, word: str) -> npt.NDArray[np.bool_]:
+        """Which of a shop's ads a request's word does not rule out; all words of no ad have one answer."""
+        key = shop, field, word if (shop[0], field, word) in self._targeted else None
+        found = self._matches.get(key)
+        if found is None:
+            targets = [getattr(ad, field) for ad in self.live_ads[slice(*shop)]]
+            found = self._matches[key] = np.array([_matches(each, word) for each in targets], np.bool_)
         return found
 
     def promotions(self, request: Request) -> list[tuple[Promotion, Campaign]]:
@@ -239,8 +245,15 @@ class Catalog:
             elif isinstance(entry, Promotion):
                 self._names[stable_key(entry.promotion_id)] = entry.promotion_id
                 self._campaign_of[entry.shop_id, "", entry.promotion_id] = entry.campaign_id
+        self._shop_rows: dict[str, tuple[int, int]] = {}
+        # Words that some ad of a shop has, by the shop's first row and the field.
+        self._targeted: set[tuple[int, str, str]] = set()
+        self._matches: dict[tuple[tuple[int, int], str, str | None], npt.NDArray[np.bool_]] = {}
         for row, ad in enumerate(live):
             campaign = self._campaign(ad)
+            first, _ = self._shop_rows.get(ad.shop_id, (row, row))
+            self._shop_rows[ad.shop_id] = first, row + 1
+            self._targeted.update((first, field, word) for field in TARGETS for word in getattr(ad, field))
             self._rows[ad.shop_id, ad.ad_id] = row
             self._ads[row]["bid_micros"] = ad.bid_micros
             self._ads[row]["start_ms"] = campaign.start_ms

@@ -167,11 +167,11 @@ class Tape:
 
     def _name_rows(self) -> None:
         """Texts, which kernels do not write, of new rows."""
-        state = self._state
+        state, partition_hashes = self._state, self._state.profiles.rows["partition_hash"]
         for what, slot, number in self._records.named():
             seen = self.seen[number]
             if what == PROFILE_ROW:
-                state.profiles.rows["partition_hash"][slot] = partition_hash(seen.event.user_id)
+                partition_hashes[slot] = partition_hash(seen.event.user_id)
                 continue
             row = (state.clickers if what == CLICKER_NAMES else state.purchases).rows[slot]
             row["shop_id"], row["user_id"] = seen.event.shop_id, seen.user_id
