@@ -22,7 +22,7 @@ from streams.processor.sites import Sites
 from streams.settings import Settings
 from streams.state.changelog import check_inputs, restore
 
-CHUNK = 1000
+CHUNK = 2000
 """Events between two looks at the event loop: some 20 ms."""
 
 

@@ -62,7 +62,7 @@ NO_PROFILE = -1
 
 _SLOT = CONTEXT.index("slot")
 
-MAX_SEEN = 1000
+MAX_SEEN = 2000
 """Events of one run."""
 TIMERS_OF_EVENT, TIMERS_OF_ROW = 20, 3
 """At most, and room for one event more (``streams.processor.timers.ADDED``)."""
