@@ -19,11 +19,12 @@ from streams.delivery.transport import Mark, Rows
 from streams.processor.arrival import IDENTITY_PLACE, Arrival, IdentityArrival, decode_identity
 from streams.processor.processor import Processor
 from streams.processor.sites import Sites
+from streams.processor.tape import MAX_SEEN
 from streams.settings import Settings
 from streams.state.changelog import check_inputs, restore
 
-CHUNK = 2000
-"""Events between two looks at the event loop: some 20 ms."""
+CHUNK = MAX_SEEN
+"""Events between two looks at the event loop, one run of the processor: some 20 ms."""
 
 
 class ProcessJob:

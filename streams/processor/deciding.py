@@ -1,14 +1,13 @@
 """From a page view's slot to a decision with its audit record."""
 
-from bisect import bisect
 from collections.abc import Iterable
-from itertools import accumulate
 
+import numpy as np
 from msgspec import Struct
 
 from models.catalog import Catalog, Request
 from models.hashing import stable_key
-from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS
+from models.placement import MILLION, OUTSIDE_FLIGHT, POLICY, REASONS, draw
 from models.promotion import HOLDOUT_POLICY, NONE, is_held_out, uniform
 from models.promotion import POLICY as PROMOTION_POLICY
 from models.serving import ServingWeights
@@ -98,7 +97,7 @@ class Decider:
         ]
         ids = [NONE, *(promotion.promotion_id for promotion in running)]
         propensity = [MILLION] + [0] * len(running) if held_out else uniform(len(ids))
-        index = bisect(list(accumulate(propensity)), self.ticket(asked.decision_id))
+        index = draw(np.array(propensity), self.ticket(asked.decision_id))
         waiting = {promotion.promotion_id for promotion, _ in matching}.difference(ids)
         rejected = {REASONS[OUTSIDE_FLIGHT]: sorted(waiting)} if waiting else {}
         policy = HOLDOUT_POLICY if held_out else PROMOTION_POLICY

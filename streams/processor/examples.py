@@ -22,7 +22,8 @@ EXAMPLE = np.dtype(
         ("weight", "f8"),  # of what is not
     ]
 )
-ID_AT = len('{"example_id":"')
+BEFORE_ID = '{"example_id":"'
+ID_AT = len(BEFORE_ID)
 EXAMPLE_TEXT = 1024
 """Bytes of an example, at most."""
 
@@ -32,7 +33,7 @@ EXAMPLE_TEXT = 1024
 ) = range(15)  # fmt: skip
 _TEXTS, _TEXT_AT = texts_of(
     [
-        '{"example_id":"', "-", "-0", "-1", "-retracted", "-credited", '","task":"', '","ts_ms":',
+        BEFORE_ID, "-", "-0", "-1", "-retracted", "-credited", '","task":"', '","ts_ms":',
         ',"label":', ',"weight":', ',"source":"own","buckets":', ',"source":"foreign","buckets":',
         ',"age_ms":', "}", "ctr", "cvr",
     ]
