@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.catalog import Catalog, ConversionError, Request
+from models.catalog import TARGETS, Catalog, ConversionError, Request
 from models.hashing import stable_key
 from schemas.bounds import MAX_MICROS
 from schemas.catalog import Ad, Campaign, Item, Promotion, Rate, Shop, Switch, entry_key
@@ -103,6 +103,18 @@ def test_candidates_are_those_of_a_search_through_all_ads(changes, request):
     assert [remaining[f"ad:{request.shop_id}:{ad_id}"].bid_micros for ad_id in expected] == catalog.ads[
         "bid_micros"
     ][found.rows].tolist()
+
+
+def test_words_that_no_ad_has_take_no_room():
+    """Shops and words of requests come from outside: all of no ad share one answer a field."""
+    catalog = Catalog(18)
+    catalog.put(Ad(ad_id="a1", campaign_id="c", bid_micros=1, categories=("shoes",)))
+    for number in range(100):
+        word = f"w{number}"
+        catalog.candidates(Request("main", word, word, word, word, word))
+        catalog.candidates(Request(word, word, word, word, word, word))
+    catalog.candidates(Request("main", "", "", "shoes"))
+    assert 2 * len(TARGETS) + 1 == len(catalog._matches)
 
 
 @given(changes, requests)
