@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from schemas.dead_letters import DeadLetter, decode_dead_letter
 from schemas.topics import DEAD_LETTERS, INPUTS
-from streams.delivery.clients import Message, confirm, new_producer, send
+from streams.delivery.clients import confirm, new_producer, send
 from streams.delivery.restore import count_partitions, open_reader, partition_numbers, read_from
+from streams.delivery.sending import Message
 from streams.processor.arrival import decode
 from streams.routing import partition_of
 from streams.settings import Settings

@@ -22,9 +22,10 @@ from streams.adoption.applying import TopicRules
 from streams.adoption.inputs import decoder
 from streams.adoption.mapping import TOPIC_OF, Mapping
 from streams.connection import connection_options
-from streams.delivery.clients import Message, confirm, new_producer, send
+from streams.delivery.clients import confirm, new_producer, send
 from streams.delivery.merge import EventTimeMerge
 from streams.delivery.restore import partition_counts
+from streams.delivery.sending import Message
 from streams.processor.arrival import Arrival
 from streams.routing import partition_of
 from streams.settings import Kafka, Settings

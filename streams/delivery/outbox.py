@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from streams.delivery.clients import Message, confirm, send
+from streams.delivery.clients import confirm, send
+from streams.delivery.sending import Message
 
 MAX_UNSENT = 1_000
 """Messages that may wait for the producer before whoever brings more must wait too."""

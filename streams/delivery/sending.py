@@ -2,17 +2,37 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from aiokafka import codec
 from aiokafka.errors import KafkaConnectionError, KafkaError
-from aiokafka.producer import producer, sender
+from aiokafka.producer import message_accumulator, producer, sender
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 ZSTD_LEVEL = 1
 """Decisions, outcomes and examples shrink as much as at aiokafka's 3 and state rows by a fifteenth less, in
 two thirds of the time."""
+
+Message = tuple[bytes | None, bytes | None]
+"""Key and value."""
+
+
+class Batch(message_accumulator.BatchBuilder):
+    """aiokafka's batch, which also takes many messages at once: in less than half the time of ``append``."""
+
+    def extend(self, messages: Sequence[Message], start: int) -> int:
+        """Append messages from ``start`` on and close; returns the place of the first one without room."""
+        append, taken = self._builder.append, 0
+        headers: list[Any] = []
+        for key, value in islice(messages, start, None):
+            if append(taken, None, key, value, headers) is None:
+                break
+            taken += 1
+        self._relative_offset = taken
+        self.close()
+        return start + taken
 
 
 class PatientSender(sender.Sender):
@@ -49,6 +69,7 @@ def _compress(payload: Any) -> bytes:
     return compressed
 
 
-# aiokafka has no hook for either; its builder of batches is one of two, compiled or not.
+# aiokafka has no hook for any of it; what builds a batch's bytes is one of two, compiled or not.
 producer.Sender = PatientSender
+message_accumulator.BatchBuilder = Batch
 sys.modules[DefaultRecordBatchBuilder.__module__].zstd_encode = _compress  # type: ignore[attr-defined]

@@ -1,13 +1,14 @@
 """The transactions of one partition: state, outcomes, examples, dead letters and offsets, or nothing."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
-from streams.delivery.clients import Message, confirm, new_producer, send
+from streams.delivery.clients import confirm, new_producer, send
+from streams.delivery.sending import Message
 from streams.settings import Kafka
 
 CLOSE_TIMEOUT_S = 2.0
@@ -40,7 +41,7 @@ class Transactions:
             raise self._unanswered("nothing has been changed") from None
 
     async def commit(
-        self, messages: Mapping[tuple[str, int], Iterable[Message]], offsets: Mapping[TP, int]
+        self, messages: Mapping[tuple[str, int], Sequence[Message]], offsets: Mapping[TP, int]
     ) -> None:
         """Write messages by (topic, partition), and the next offsets to read, at once.
 
@@ -61,7 +62,7 @@ class Transactions:
         )
 
     async def _commit(
-        self, producer: Any, messages: Mapping[tuple[str, int], Iterable[Message]], offsets: Mapping[TP, int]
+        self, producer: Any, messages: Mapping[tuple[str, int], Sequence[Message]], offsets: Mapping[TP, int]
     ) -> None:
         await producer.begin_transaction()
         futures = []

@@ -252,10 +252,11 @@ class Processor:
         Its identity is ``views-<partition>-<offset>-<slot>[-nobody]``.
         """
         try:
-            partition, offset, index = map(int, decision_id.split("-")[1:4])
+            _, partition_, offset_, index_, *_ = decision_id.split("-", 4)
+            partition, offset, index = int(partition_), int(offset_), int(index_)
         except ValueError:
             return NOWHERE
-        if max(partition, offset, index) > MAX_NUMBER:
+        if partition > MAX_NUMBER or offset > MAX_NUMBER or index > MAX_NUMBER:
             return NOWHERE
         return offset, index, 0 if partition == self.partition else partition + 1
 

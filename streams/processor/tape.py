@@ -42,6 +42,7 @@ from streams.state.books import (
     exposures,
     profiles,
     requests,
+    unowned,
 )
 from streams.state.chain_index import ChainIndex
 from streams.state.index import ABSENT, find
@@ -185,6 +186,10 @@ def run(  # type: ignore[no-untyped-def]
     placed, drawn, p_click, ecpm_micros, reasons, propensity, text, blank,
 ):  # fmt: skip
     """Do what was noted from ``at`` on; returns where it stopped: at the end, or where there is no room."""
+    books, notes, words, site_spans = unowned(books), unowned(notes), unowned(words), unowned(site_spans)
+    candidates, id_spans, ids = unowned(candidates), unowned(id_spans), unowned(ids)
+    weights, lines, propensity, text = unowned(weights), unowned(lines), unowned(propensity), unowned(text)
+    p_click, ecpm_micros, reasons = unowned(p_click), unowned(ecpm_micros), unowned(reasons)
     shares, context = np.empty(len(SHARES)), np.empty(len(CONTEXT), np.uint32)
     while at < len(notes):
         kind, event, ts_ms = notes[at], notes[at + 1], notes[at + 2]

@@ -61,6 +61,15 @@ def pointer(typing_context, address):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def unowned(array):  # type: ignore[no-untyped-def]
+    """An array whose owners are not counted; who passed it in keeps it.
+
+    Each view of a counted one raises and lowers the count by locked instructions, several times an event.
+    """
+    return carray(pointer(array.ctypes.data), array.shape, array.dtype)
+
+
+@njit(cache=True)
 def profiles(books):  # type: ignore[no-untyped-def]
     return carray(pointer(books[PROFILES, ROWS_AT]), (books[PROFILES, SLOTS],), PROFILE)
 

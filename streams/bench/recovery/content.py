@@ -11,7 +11,8 @@ from schemas.topics import STATE
 from streams.bench.mix import START_MS
 from streams.bench.plain_job import VIEW_WEIGHT
 from streams.bench.plain_profile import count, like, new_profile
-from streams.delivery.clients import Message, confirm, new_producer, send
+from streams.delivery.clients import confirm, new_producer, send
+from streams.delivery.sending import Message
 from streams.settings import Settings
 from streams.state.partition import PartitionState
 

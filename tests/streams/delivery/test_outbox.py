@@ -1,6 +1,7 @@
 """What is on its way to the broker."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,20 +10,14 @@ from streams.delivery.outbox import Outbox
 
 
 class Batch:
-    """Takes records as aiokafka's builder does."""
+    """Takes messages as ``streams.delivery.sending.Batch`` does."""
 
     def __init__(self) -> None:
         self.values: list[bytes] = []
 
-    def append(self, *, key: bytes | None, value: bytes, timestamp: None) -> object:
-        self.values.append(value)
-        return object()
-
-    def record_count(self) -> int:
-        return len(self.values)
-
-    def close(self) -> None:
-        pass
+    def extend(self, messages: Sequence[tuple[bytes | None, bytes]], start: int) -> int:
+        self.values += [value for _, value in messages[start:]]
+        return len(messages)
 
 
 class SlowProducer:

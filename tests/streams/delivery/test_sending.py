@@ -7,10 +7,10 @@ import pytest
 from aiokafka.codec import zstd_encode
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
 from aiokafka.producer.sender import Sender
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
 from streams.delivery.clients import new_producer
-from streams.delivery.sending import ZSTD_LEVEL, PatientSender
+from streams.delivery.sending import ZSTD_LEVEL, Batch, PatientSender
 from streams.settings import Kafka
 
 
@@ -85,6 +85,30 @@ def test_our_producers_are_patient() -> None:
         return new_producer(Kafka())._sender
 
     assert isinstance(asyncio.run(made()), PatientSender)
+
+
+def test_a_batch_extended_is_the_batch_of_its_messages() -> None:
+    """Messages taken at once are the bytes of messages appended one by one, as far as there is room."""
+    messages = [(None if i % 3 else b"u1", b"decision %d " % i * 9) for i in range(100)]
+
+    async def batches() -> tuple[Any, Any]:
+        producer = new_producer(Kafka())
+        return producer.create_batch(), producer.create_batch()
+
+    at_once, singly = asyncio.run(batches())
+    assert isinstance(at_once, Batch)
+    for batch in (at_once, singly):
+        batch._builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 4096)
+    taken = at_once.extend(messages, 10) - 10
+    for key, value in messages[10 : 10 + taken]:
+        assert singly.append(key=key, value=value, timestamp=None)
+    assert singly.append(key=b"u1", value=messages[10 + taken][1], timestamp=None) is None
+    assert (taken, True) == (at_once.record_count(), at_once.closed())
+    assert values_of(singly) == values_of(at_once) == messages[10 : 10 + taken]
+
+
+def values_of(batch: Any) -> list[tuple[bytes | None, bytes]]:
+    return [(record.key, record.value) for record in DefaultRecordBatch(bytes(batch._build()))]
 
 
 def records_of_batch(compression: int) -> bytes:
