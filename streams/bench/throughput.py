@@ -29,9 +29,9 @@ from streams.settings import Kafka, Settings
 from streams.topics import TopicError
 
 POLL_INTERVAL_S = {"headrace": 0.2, "plain_faust": 0.05, "passthrough": 0.005}
-"""A poll of Headrace asks the broker: twenty a second took 3% of a core here, and more of the broker's, from what was
-measured. Its commits come in lumps a second apart, and both ends of a run are seen as late as each other on average.
-The others report to a file, and the pass-through is done within two seconds."""
+"""A poll of Headrace asks the broker: twenty a second took 3% of a core here, and more of the broker's, from
+what was measured. Its commits come in lumps a second apart, and both ends of a run are seen as late as each
+other on average. The others report to a file, and the pass-through is done within two seconds."""
 STALL_TIMEOUT_S = 120.0
 """Longer than any system takes to start, join and compile."""
 
