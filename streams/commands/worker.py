@@ -17,6 +17,7 @@ from streams.adoption.mapping import MappingError
 from streams.app import new_worker
 from streams.delivery.restore import MissingTopicError
 from streams.preflight import NotReadyError, preflight
+from streams.rehearsal import rehearse
 from streams.settings import Role, Settings
 from streams.state.changelog import RefusedStateError
 from streams.state.versions import LossError
@@ -57,6 +58,7 @@ def worker(settings: Settings, roles: str, log_level: str) -> None:
     last_error = logs.start(log_level, *FOR_OPERATORS)
     for sentence in lacking:
         logger.warning(sentence)
+    rehearse(settings, chosen)
     memory.tune()
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch_dir:
         made = new_worker(settings, chosen, scratch_dir)
