@@ -1,12 +1,14 @@
 """The administrative connection to the broker."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
 
 from streams.connection import connection_options, refusal
 from streams.settings import Kafka
@@ -33,11 +35,7 @@ def open_admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
         NoBrokerError: Nobody answered within 5 s, or not to us.
     """
     try:
-        client = KafkaAdminClient(
-            **connection_options(kafka),
-            bootstrap_timeout_ms=int(BOOTSTRAP_TIMEOUT_S * 1000),
-            request_timeout_ms=int(kafka.request_timeout_s * 1000),
-        )
+        client = _connect(kafka)
     except KafkaError:
         if refused := refusal(kafka):
             raise (UnwelcomeError if refused.final else NoBrokerError)(refused.sentence) from None
@@ -49,6 +47,38 @@ def open_admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
         yield client
     finally:
         client.close()
+
+
+def _connect(kafka: Kafka) -> KafkaAdminClient:
+    """A client by the first server that answers, in any order; each has its share of the time.
+
+    kafka-python (3.0.12) takes one at random and gives it all of the time, though its node may be frozen.
+    """
+    servers, failure = kafka.bootstrap_servers.split(","), KafkaError()
+    for server in random.sample(servers, len(servers)):
+        try:
+            return _connect_by(server, BOOTSTRAP_TIMEOUT_S / len(servers), kafka)
+        except KafkaError as error:
+            failure = error
+    raise failure
+
+
+def _connect_by(server: str, timeout_s: float, kafka: Kafka) -> KafkaAdminClient:
+    with ExitStack() as stack:
+
+        def new_connections(**options: Any) -> KafkaNetClient:
+            connections = KafkaNetClient(**options)
+            stack.callback(connections.close)  # the admin client leaves its thread and sockets where it fails
+            return connections
+
+        client = KafkaAdminClient(
+            **connection_options(kafka) | {"bootstrap_servers": server},
+            bootstrap_timeout_ms=int(timeout_s * 1000),
+            request_timeout_ms=int(kafka.request_timeout_s * 1000),
+            kafka_client=new_connections,
+        )
+        stack.pop_all()
+    return client
 
 
 def ask(kafka: Kafka, question: Callable[[KafkaAdminClient], Answer]) -> Answer:

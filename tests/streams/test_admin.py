@@ -1,13 +1,19 @@
 """Questions to the cluster."""
 
+import gc
+import os
+import random
+import socket
+import threading
 from collections.abc import Callable
 
 import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import CoordinatorNotAvailableError, KafkaError, TopicAuthorizationFailedError
 
-from streams.admin import NoBrokerError, ask
+from streams.admin import NoBrokerError, ask, open_admin
 from streams.embedded.process import free_port
+from streams.logs import silent
 from streams.settings import Kafka
 
 
@@ -21,6 +27,12 @@ def failing(error: type[KafkaError], times: int) -> Callable[[KafkaAdminClient],
         return "the answer"
 
     return question
+
+
+def held() -> tuple[int, int]:
+    """Threads and open files of this process."""
+    gc.collect()
+    return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
 
 def test_an_answer_that_is_not_there_yet_is_asked_for_again(broker: str) -> None:
@@ -42,8 +54,33 @@ def test_patience_ends(broker: str) -> None:
         ask(settings, failing(CoordinatorNotAvailableError, times=100))
 
 
+def test_a_node_that_is_frozen_is_passed_over(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that says nothing, though asked first, does not take the time in which another answers."""
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # connections wait, and nobody takes them
+        silent_port = frozen.getsockname()[1]
+        monkeypatch.setattr(random, "sample", lambda servers, count: servers)
+        monkeypatch.setattr(
+            random, "choice", lambda brokers: min(brokers, key=lambda each: each.port != silent_port)
+        )
+        with open_admin(Kafka(bootstrap_servers=f"127.0.0.1:{silent_port},{broker}")) as admin:
+            assert admin.list_topics() is not None
+
+
 def test_nobody_there_is_an_error_in_the_end() -> None:
     """The message names the address."""
     servers = f"127.0.0.1:{free_port()}"
     with pytest.raises(NoBrokerError, match=servers):
         ask(Kafka(bootstrap_servers=servers, request_timeout_s=0.1), lambda admin: None)
+
+
+def test_a_question_without_an_answer_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker asks all through an outage: threads and sockets must not become more."""
+    monkeypatch.setattr("streams.admin.BOOTSTRAP_TIMEOUT_S", 0.1)
+    nobody = Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    before = held()
+
+    # A record of the log would hold the socket.
+    with silent("kafka"), pytest.raises(NoBrokerError), open_admin(nobody):
+        pass
+
+    assert before == held()
