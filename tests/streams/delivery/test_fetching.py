@@ -1,13 +1,13 @@
-"""Reading on behind an aborted transaction, whatever the broker says of it."""
+"""Reading on behind an aborted transaction, whatever the broker says of it; and partitions in turns."""
 
 import asyncio
 
 import pytest
 from aiokafka import TopicPartition
 
-from schemas.topics import EXAMPLES
+from schemas.topics import EXAMPLES, VIEWS
 from streams.admin import open_admin
-from streams.delivery.clients import new_producer, new_reader
+from streams.delivery.clients import confirm, new_producer, new_reader, send
 from streams.settings import Kafka
 from streams.topics import create_topics
 
@@ -67,3 +67,37 @@ async def _read(kafka: Kafka, start: int) -> list[int]:
     finally:
         await reader.stop()
     return offsets
+
+
+POLL = 10
+
+
+def test_partitions_of_a_backlog_are_read_in_turns(fresh_broker: str) -> None:
+    """No partition waits until another one has been read to its end."""
+    kafka = Kafka(bootstrap_servers=fresh_broker, partitions=3)
+    with open_admin(kafka) as admin:
+        create_topics(admin, kafka)
+
+    first_round, second_round = asyncio.run(_read_two_rounds(kafka))
+
+    assert {0, 1, 2} == set(first_round)
+    assert first_round == second_round
+
+
+async def _read_two_rounds(kafka: Kafka) -> tuple[list[int], list[int]]:
+    """The partitions of two polls for each, all of which have a backlog."""
+    partitions = [TopicPartition(VIEWS.name, number) for number in range(kafka.partitions)]
+    producer = new_producer(kafka)
+    await producer.start()
+    for tp in partitions:
+        await confirm(await send(producer, *tp, [(None, b"view")] * 3 * POLL), timeout_s=10.0)
+    await producer.stop()
+    reader = new_reader(kafka)
+    await reader.start()
+    try:
+        reader.assign(partitions)
+        polls = [await reader.getmany(timeout_ms=10_000, max_records=POLL) for _ in range(6)]
+    finally:
+        await reader.stop()
+    read = [tp.partition for poll in polls for tp in poll]
+    return read[:3], read[3:]
