@@ -12,6 +12,9 @@ from streams.processor.identities import Claim, Transfer
 DECODERS: tuple[Callable[[bytes], Event], ...] = (decode_view, decode_click, decode_purchase)
 """By the topic's place in ``schemas.topics.INPUTS``."""
 
+QUOTING = "Invalid value ", "Invalid enum value "
+"""What msgspec (0.19 to 0.23) begins with where it goes on with the value."""
+
 IDENTITY_PLACE = len(INPUTS)
 """Of the internal topic that is read beside them."""
 
@@ -80,7 +83,7 @@ def ahead(max_ahead_ms: int) -> str:
 def _reason(error: Exception) -> str:
     """What the decoder says, without the one value that it would quote: that of a word it does not know."""
     reason = str(error)
-    if not reason.startswith("Invalid "):
+    if not reason.startswith(QUOTING):
         return reason
     _, at, path = reason.rpartition(" - at ")
     return f"Expected a known word{at}{path}"

@@ -15,6 +15,9 @@ from streams.catalog_topic import UnusableEntryError, entry_of, unusable
 from streams.settings import Kafka
 from streams.topics import create_topics
 
+NO_UTF_8 = ("'utf-8' codec can't decode byte 0xff", "Invalid UTF-8 encoded string")
+"""What msgspec says of it until 0.22, and from 0.23 on."""
+
 
 def record(key: bytes | None, value: bytes | None) -> Any:
     """A record of `catalog`."""
@@ -36,16 +39,18 @@ def test_an_entry_and_a_removal() -> None:
         (b"ad:main:a1", b'{"type":"advert"}', "Invalid value 'advert' - at `$.type`"),
         (b"ad:main:a1", b'{"type":' + b"[" * 100_000, "maximum recursion depth exceeded"),
         (b"\xff", b"\xff", "JSON is malformed: invalid character (byte 0)"),
-        (b"ad:main:a1", b'{"type":"ad","ad_id":"\xff"}', "'utf-8' codec can't decode byte 0xff"),
+        (b"ad:main:a1", b'{"type":"ad","ad_id":"\xff"}', NO_UTF_8),
         (None, b'{"type":"item","item_id":"i1"}', "Expected a key such as `ad:main:a1`, got none"),
         (None, None, "Expected a key such as `ad:main:a1`, got none"),
     ],
 )
-def test_what_is_no_entry(key: bytes | None, value: bytes | None, reason: str) -> None:
+def test_what_is_no_entry(key: bytes | None, value: bytes | None, reason: str | tuple[str, str]) -> None:
     """Whatever stands there, it is one error that names the place."""
     with pytest.raises(UnusableEntryError) as raised:
         entry_of(record(key, value))
-    assert str(raised.value).startswith(f"catalog[0] at offset 17: {reason}")
+    place, _, said = str(raised.value).partition(": ")
+    assert "catalog[0] at offset 17" == place
+    assert said.startswith(reason)
     assert (key or b"").decode(errors="replace") == raised.value.key
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,12 @@ def test_a_reason_quotes_nothing_of_the_event(replaced, secret):
     """Whichever field has a wrong word in it, the word is not in the reason."""
     arrival = decoded(VIEWS, GOOD.replace(replaced, b'"%b"' % secret.encode()))
     assert secret not in arrival.reason
+
+
+def test_a_text_that_is_no_utf_8_is_called_that():
+    """In the decoder's words, which are not those for an unknown word."""
+    arrival = decoded(VIEWS, GOOD.replace(b'"u"', b'"\xff"'))
+    assert re.match("Invalid UTF-8 encoded string$|'utf-8' codec can't decode byte 0xff", arrival.reason)
 
 
 @pytest.mark.parametrize(
