@@ -11,6 +11,7 @@ from streams.adoption.mapping import EVENTS, IGNORE, PARTS, Fields, Parts, Rule,
 from streams.adoption.outline import outline
 from streams.adoption.paths import Getter, Steps, getter, parse
 from streams.adoption.sources import FaultError, Place, Reader, reader
+from streams.processor.arrival import QUOTING
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _AT = re.compile(r"(?P<reason>.*) - at `\$\.(?P<field>\w+)(\[(?P<index>\d+|\.\.\.)\](\.(?P<inner>\w+))?)?`")
@@ -173,7 +174,7 @@ class _Builder:
         if missing:
             name = missing[1]
             reason = f"Expected a value of `{name}`, got nothing"
-        elif reason.startswith("Invalid "):
+        elif reason.startswith(QUOTING):
             reason = f"Expected a known word of `{name}`"  # msgspec quotes the one it got
         elif name:
             reason = f"{reason} for `{name}`"

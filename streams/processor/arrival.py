@@ -13,7 +13,7 @@ DECODERS: tuple[Callable[[bytes], Event], ...] = (decode_view, decode_click, dec
 """By the topic's place in ``schemas.topics.INPUTS``."""
 
 QUOTING = "Invalid value ", "Invalid enum value "
-"""What msgspec (0.19 to 0.23) begins with where it goes on with the value."""
+"""What msgspec (0.22, 0.23) begins with where it goes on with the value."""
 
 IDENTITY_PLACE = len(INPUTS)
 """Of the internal topic that is read beside them."""

@@ -142,3 +142,26 @@ def test_wrong_use_exits_with_2(options: list[str], arguments: tuple[str, ...], 
     result = worker("127.0.0.1:1", *options, arguments=arguments)
     assert 2 == result.exit_code
     assert result.stderr.splitlines()[-1].startswith(f"Error: {sentence}")
+
+
+class StoppedHereError(Exception):
+    """Instead of joining the groups."""
+
+
+def test_kernels_are_ready_before_the_worker_joins(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for partitions of a worker that compiles."""
+    calls: list[str] = []
+
+    def join(*arguments: object) -> None:
+        calls.append("join")
+        raise StoppedHereError
+
+    monkeypatch.setattr("streams.logs.start", lambda *arguments: None)
+    monkeypatch.setattr("streams.memory.tune", lambda: None)
+    monkeypatch.setattr("streams.commands.worker.rehearse", lambda settings, roles: calls.extend(roles))
+    monkeypatch.setattr("streams.commands.worker.new_worker", join)
+
+    result = worker(servers, arguments=("--roles", "process,learn"))
+
+    assert isinstance(result.exception, StoppedHereError)
+    assert ["process", "learn", "join"] == calls
